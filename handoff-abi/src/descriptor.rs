@@ -234,6 +234,18 @@ members! {
     INODE_I_MTIME_NSEC: "inode", ["i_mtime_nsec"], [INTEGER], [4], optional;
     /// Change time, nanoseconds, where split.
     INODE_I_CTIME_NSEC: "inode", ["i_ctime_nsec"], [INTEGER], [4], optional;
+    /// Buffers of a page, or of the first page of a folio.
+    PAGE_PRIVATE: "page", ["private"], [INTEGER], [8], optional;
+    /// State bits of a buffer.
+    BUFFER_HEAD_B_STATE: "buffer_head", ["b_state"], [INTEGER], [8], optional;
+    /// Next buffer of the page; a ring.
+    BUFFER_HEAD_B_THIS_PAGE: "buffer_head", ["b_this_page"], [POINTER], [8], optional;
+    /// The page a buffer belongs to.
+    BUFFER_HEAD_B_PAGE: "buffer_head", ["b_page", "b_folio"], [POINTER], [8], optional;
+    /// Length of a buffer, bytes.
+    BUFFER_HEAD_B_SIZE: "buffer_head", ["b_size"], [INTEGER], [8], optional;
+    /// Link in the name hash; its second word is null when the name was removed.
+    DENTRY_D_HASH: "dentry", ["d_hash"], [STRUCT, HLIST], [16], optional;
 }
 
 macro_rules! constants {
@@ -300,6 +312,8 @@ constants! {
     XA_CHUNK_SHIFT: "", "XA_CHUNK_SHIFT";
     /// Log2 of the page size.
     PAGE_SHIFT: "", "PAGE_SHIFT";
+    /// Bit number in `b_state`.
+    BH_UPTODATE: "bh_state_bits", "BH_Uptodate";
 }
 
 open_int! {
@@ -418,4 +432,9 @@ abi_struct! {
         /// Written as zero.
         pub reserved1: [u8; 12000], @ 20768;
     }
+}
+
+impl DescriptorPage {
+    /// All zero: not a valid page, but a place for one.
+    pub const ZERO: Self = zerocopy::transmute!([0u8; 32768]);
 }

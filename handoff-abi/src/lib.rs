@@ -51,6 +51,7 @@ pub mod control;
 pub mod descriptor;
 pub mod filesystem;
 pub mod header;
+pub mod ioctl;
 pub mod log;
 pub mod loss;
 pub mod machine;
@@ -74,8 +75,8 @@ pub const ABI_TYPES: &[&AbiType] = &[
     &control::ControlPage::ABI,
     &timeline::TimelinePage::ABI,
     &machine::MemoryRange::ABI,
-    &machine::PciBridge::ABI,
     &machine::PciWindow::ABI,
+    &machine::PciBridge::ABI,
     &machine::MachinePage::ABI,
     &descriptor::Member::ABI,
     &descriptor::AddressSpace::ABI,

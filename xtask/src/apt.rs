@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ mod config;
 mod parse;
 
 pub use config::View;
-pub use parse::{Candidate, Dependency};
 use parse::{alternatives, is_transient, last_lines, madison_line, planned_install, Remote};
+pub use parse::{Candidate, Dependency};
 
 /// Package lists older than this are fetched again.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -46,15 +46,22 @@ pub struct Apt {
 impl Apt {
     /// Writes the private configuration. Fetches nothing yet.
     pub fn open(cache: &Cache) -> Result<Self> {
-        for program in ["/usr/bin/apt-get", "/usr/bin/apt-cache", "/usr/bin/dpkg-deb"] {
+        for program in [
+            "/usr/bin/apt-get",
+            "/usr/bin/apt-cache",
+            "/usr/bin/dpkg-deb",
+        ] {
             ensure!(
                 Path::new(program).exists(),
                 "{program} is missing: kernels and tools come as Debian packages, so this needs a \
                  Debian (or derived) host or container"
             );
         }
-        let apt =
-            Self { cache: cache.clone(), root: cache.path("apt"), fresh: Cell::new(false) };
+        let apt = Self {
+            cache: cache.clone(),
+            root: cache.path("apt"),
+            fresh: Cell::new(false),
+        };
         let _lock = cache.lock("apt")?;
         config::write(&apt.root).context("cannot write the private apt configuration")?;
         Ok(apt)
@@ -82,7 +89,9 @@ impl Apt {
                      BATON_DEBIAN_MIRROR",
                 ));
             }
-            progress::warn(format_args!("some package lists are old or missing: {error:#}"));
+            progress::warn(format_args!(
+                "some package lists are old or missing: {error:#}"
+            ));
         }
         fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
         timer.done();
@@ -91,11 +100,7 @@ impl Apt {
 
     /// Every version, in any suite, of the packages whose name begins with
     /// `prefix` and is wanted by `keep`.
-    pub fn candidates(
-        &self,
-        prefix: &str,
-        keep: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Candidate>> {
+    pub fn candidates(&self, prefix: &str, keep: impl Fn(&str) -> bool) -> Result<Vec<Candidate>> {
         self.refresh()?;
         let names = self.run("apt-cache", View::All, &["pkgnames", prefix], &self.root)?;
         let mut names: Vec<&str> = names.lines().filter(|name| keep(name)).collect();
@@ -116,9 +121,13 @@ impl Apt {
         let text = self.run("apt-cache", View::All, &["show", &which], &self.root)?;
         let first = text.split("\n\n").next().unwrap_or_default();
         let fields = first.lines().filter_map(|line| {
-            line.strip_prefix("Depends: ").or_else(|| line.strip_prefix("Pre-Depends: "))
+            line.strip_prefix("Depends: ")
+                .or_else(|| line.strip_prefix("Pre-Depends: "))
         });
-        Ok(fields.flat_map(|field| field.split(", ")).map(alternatives).collect())
+        Ok(fields
+            .flat_map(|field| field.split(", "))
+            .map(alternatives)
+            .collect())
     }
 
     /// Whether Debian version `a` is newer than `b`.
@@ -133,7 +142,9 @@ impl Apt {
     /// Downloads one package, `name` (the newest stable) or `name=version`.
     pub fn fetch(&self, spec: &str) -> Result<PathBuf> {
         let mut paths = self.fetch_all(View::All, &[spec])?;
-        paths.pop().with_context(|| format!("apt found no file for the package {spec}"))
+        paths
+            .pop()
+            .with_context(|| format!("apt found no file for the package {spec}"))
     }
 
     /// Downloads several packages, each `name` or `name=version`; returns
@@ -146,13 +157,22 @@ impl Apt {
         self.refresh()?;
         match self.try_fetch(view, specs) {
             Err(_) if self.age().is_none_or(|age| age > MIN_AGE) => {
-                progress::step("Retrying", "with new package lists: versions may have rotated");
+                progress::step(
+                    "Retrying",
+                    "with new package lists: versions may have rotated",
+                );
                 self.update(MIN_AGE)?;
                 self.try_fetch(view, specs)
             }
             result => result,
         }
-        .with_context(|| format!("cannot fetch the Debian packages {}", specs.join(" ")))
+        .with_context(|| {
+            format!(
+                "cannot fetch the Debian packages {}; if the archive no longer has them, choose a \
+                 newer version",
+                specs.join(" ")
+            )
+        })
     }
 
     /// Downloads packages with everything they depend on, down to libc, as if
@@ -228,9 +248,7 @@ impl Apt {
             .map(|file| (file.name.as_str(), file))
             .collect();
         if !missing.is_empty() {
-            for file in missing.values() {
-                progress::step("Fetching", file);
-            }
+            announce(missing.values().copied());
             // Into a folder of its own, so that what is in the store is whole.
             let scratch = self.cache.scratch("apt-download")?;
             let needed: Vec<&str> = specs
@@ -250,13 +268,7 @@ impl Apt {
     }
 
     /// Runs apt again, a few times with growing pauses, when the network failed.
-    fn run_retrying(
-        &self,
-        program: &str,
-        view: View,
-        args: &[&str],
-        dir: &Path,
-    ) -> Result<String> {
+    fn run_retrying(&self, program: &str, view: View, args: &[&str], dir: &Path) -> Result<String> {
         let mut pause = Duration::from_secs(2);
         let mut attempt = 1;
         loop {
@@ -278,7 +290,10 @@ impl Apt {
         let output = Command::new(program)
             .env("APT_CONFIG", self.root.join("apt.conf"))
             .env("LC_ALL", "C")
-            .arg(format!("-oDir::Etc::sourcelist={}/{name}.list", self.root.display()))
+            .arg(format!(
+                "-oDir::Etc::sourcelist={}/{name}.list",
+                self.root.display()
+            ))
             .arg(format!("-oDir::Cache::pkgcache={name}.bin"))
             .args(args)
             .current_dir(dir)
@@ -288,5 +303,20 @@ impl Apt {
             bail!("{program} failed: {}", last_lines(&output));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Names what is fetched, one by one if it is not much.
+fn announce<'a>(files: impl ExactSizeIterator<Item = &'a Remote> + Clone) {
+    const FEW: usize = 8;
+    if files.len() > FEW {
+        let bytes = files.clone().map(|file| file.bytes).sum::<u64>();
+        let megabytes = bytes / 1_000_000;
+        progress::step(
+            "Fetching",
+            format_args!("{} packages ({megabytes} MB)", files.len()),
+        );
+    } else {
+        files.for_each(|file| progress::step("Fetching", file));
     }
 }

@@ -36,7 +36,11 @@ impl Cache {
     /// Opens the cache, creating it if there is none: `$BATON_CACHE`, else
     /// `$XDG_CACHE_HOME/baton`, else `~/.cache/baton`.
     pub fn open() -> Result<Self> {
-        let set = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let set = |name: &str| {
+            env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
         let root = match (set("BATON_CACHE"), set("XDG_CACHE_HOME"), set("HOME")) {
             (Some(root), ..) => root,
             (_, Some(base), _) => base.join("baton"),
@@ -51,7 +55,10 @@ impl Cache {
         for folder in ["locks", "tmp"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).with_context(|| {
-                format!("cannot create {}; set BATON_CACHE to a folder you own", folder.display())
+                format!(
+                    "cannot create {}; set BATON_CACHE to a folder you own",
+                    folder.display()
+                )
             })?;
         }
         let root = root
@@ -79,13 +86,17 @@ impl Cache {
         match file.try_lock() {
             Ok(()) => return Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                progress::step("Waiting", format_args!("for another run to finish with {name}"));
+                progress::step(
+                    "Waiting",
+                    format_args!("for another run to finish with {name}"),
+                );
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(Lock { _file: file })
     }
 
@@ -132,7 +143,10 @@ impl Cache {
                 }
             }
         }
-        bail!("{} is full of leftovers; remove it", self.root.join("tmp").display())
+        bail!(
+            "{} is full of leftovers; remove it",
+            self.root.join("tmp").display()
+        )
     }
 }
 

@@ -1,1 +1,64 @@
-fn main() {}
+//! The developer's one entry point: `cargo xtask COMMAND`.
+//!
+//! Each command is a module with an `Args` and a `run`; to add one, add its
+//! `mod` line, its variant, and its arm in `main`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod apt;
+mod cache;
+mod commands;
+mod header;
+#[allow(dead_code, unused_imports)] // an interface for tests and demos, not all in use
+mod image;
+#[allow(dead_code)] // likewise
+mod kernels;
+mod module;
+#[allow(dead_code, unused_imports)] // likewise
+mod oracle;
+mod progress;
+mod qemu;
+mod rustobj;
+mod tools;
+#[allow(dead_code, unused_imports)] // likewise
+mod vm;
+
+/// Work on Baton: kernels, virtual machines, tests.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch kernels and say where they are
+    Kernels(commands::kernels::Args),
+    /// Boot a kernel in a virtual machine, for a shell or one command
+    Vm(commands::vm::Args),
+    /// Generate kernel-glue/handoff.h from the ABI
+    Header {
+        /// Only check that the committed header is current
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build baton.ko for kernels
+    Module(module::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Kernels(args) => commands::kernels::run(&args),
+        Command::Vm(args) => commands::vm::run(&args),
+        Command::Header { check } => header::run(check),
+        Command::Module(args) => module::run(&args),
+    };
+    if let Err(error) = result {
+        progress::error(&error);
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

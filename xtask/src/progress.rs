@@ -14,6 +14,14 @@ pub fn warn(detail: impl Display) {
     eprintln!("{:>12} {detail}", "Warning");
 }
 
+/// Says why a command failed: what was tried, then each reason below it.
+pub fn error(error: &anyhow::Error) {
+    eprintln!("{:>12} {error}", "Error");
+    for cause in error.chain().skip(1) {
+        eprintln!("{:>12} {cause}", "because");
+    }
+}
+
 /// A step whose duration is worth telling.
 pub struct Timed {
     detail: String,
@@ -24,12 +32,22 @@ pub struct Timed {
 pub fn timed(verb: &str, detail: impl Display) -> Timed {
     let detail = detail.to_string();
     step(verb, &detail);
-    Timed { detail, since: Instant::now() }
+    Timed {
+        detail,
+        since: Instant::now(),
+    }
 }
 
 impl Timed {
     /// Says that the step is finished and how long it took.
     pub fn done(self) {
-        step("Done", format_args!("{} in {:.1} s", self.detail, self.since.elapsed().as_secs_f64()));
+        step(
+            "Done",
+            format_args!(
+                "{} in {:.1} s",
+                self.detail,
+                self.since.elapsed().as_secs_f64()
+            ),
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! A stock kernel's module is C, built by the kernel's own Kbuild. Everything in
 //! Baton that is Rust reaches it through this crate: a `staticlib` whose only
 //! visible symbols are `extern "C" fn baton_*`. It owns what a program may have
-//! once: the panic handler ([`panic`]), the critical section ([`critical`]) and
+//! once: the panic handler ([`mod@panic`]), the critical section ([`critical`]) and
 //! the log ([`log`]). The logic itself lives in the crates this one depends on.
 //!
 //! # The two directions
@@ -29,6 +29,7 @@
 //! Decisions. A function here checks what C passed, calls one function of a
 //! crate below, and translates the result.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 // Linked in even while no exported function calls into them, so that a
 // change which no longer builds for the kernel is seen at once.
@@ -37,7 +38,11 @@ use {migrator as _, notifier as _, shared_page as _};
 pub mod critical;
 pub mod errno;
 pub mod glue;
+pub mod handover;
 pub mod log;
+mod losses;
+pub mod memory;
+pub mod migrate;
 #[cfg(not(test))]
 pub mod panic;
 pub mod ring;

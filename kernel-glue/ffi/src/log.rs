@@ -194,3 +194,69 @@ fn ticks() -> u64 {
     // SAFETY: every x86-64 CPU has the instruction and the kernel may use it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::glue::{DEPTH, NMI};
+    use crate::ring::HEADER_LEN;
+    use defmt::Logger;
+
+    #[repr(C, align(64))]
+    struct Memory([u8; HEADER_LEN + 256]);
+
+    fn frame(text: &[u8], inside: impl FnOnce()) {
+        KernelLog::acquire();
+        // SAFETY: between acquire and release.
+        unsafe { KernelLog::write(text) };
+        inside();
+        // SAFETY: the one acquire above.
+        unsafe { KernelLog::release() };
+    }
+
+    fn written(memory: *const Memory) -> Vec<u8> {
+        // SAFETY: the test's own memory, and nobody writes it meanwhile.
+        let bytes = unsafe { (*memory).0 };
+        let head = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+        bytes[HEADER_LEN..HEADER_LEN + head].to_vec()
+    }
+
+    // One test, because the logger is one.
+    #[test]
+    fn frames_are_whole_and_the_section_is_given_back() {
+        let memory = Box::into_raw(Box::new(Memory([0; HEADER_LEN + 256])));
+        let len = size_of::<Memory>();
+        frame(b"early", || ());
+
+        // SAFETY: the memory is leaked, so it stays.
+        let attach = |len| unsafe { baton_log_attach(memory.cast(), len) };
+        // SAFETY: null is refused.
+        let null = unsafe { baton_log_attach(core::ptr::null_mut(), len) };
+        assert_eq!(null, -EINVAL);
+        assert_eq!(attach(100), -ENOSPC);
+        assert_eq!(attach(len), 0);
+        assert_eq!(attach(len), -EBUSY);
+        assert!(written(memory).is_empty(), "a frame from before attaching");
+
+        frame(b"abc", || ());
+        let one = written(memory);
+        assert_eq!(one.iter().filter(|b| **b == 0).count(), 1, "{one:?}");
+
+        frame(b"abc", || frame(b"nested", || ()));
+        assert_eq!(
+            written(memory),
+            one.repeat(2),
+            "the nested frame is dropped"
+        );
+
+        NMI.set(true);
+        frame(b"nmi", || ());
+        NMI.set(false);
+        assert_eq!(written(memory), one.repeat(2));
+        assert_eq!(DEPTH.get(), 0, "the critical section was given back");
+
+        baton_log_detach();
+        frame(b"late", || ());
+        assert_eq!(written(memory), one.repeat(2));
+    }
+}

@@ -79,6 +79,7 @@ pub struct Exec {
 /// What the client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the variants' docs name the fields")]
 pub enum Request {
     /// Run a command.
     Exec(Exec),
@@ -91,9 +92,14 @@ pub enum Request {
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the variants' docs name the fields")]
 pub enum Answer {
     /// The command exited, was killed by a signal, or ran out of time.
-    Exit { code: Option<i32>, signal: Option<i32>, timed_out: bool },
+    Exit {
+        code: Option<i32>,
+        signal: Option<i32>,
+        timed_out: bool,
+    },
     /// The detached command runs.
     Started { pid: u32 },
     /// The file is stored or was sent whole.

@@ -8,7 +8,6 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -66,9 +65,18 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
+impl Entry {
+    /// How many blocks the file has.
+    #[must_use]
+    pub fn blocks_total(&self) -> u64 {
+        self.blocks.iter().map(|run| run.1).sum()
+    }
+}
+
 /// One line of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the variants' docs name the fields")]
 pub enum Line {
     /// A name.
     Entry(Entry),
@@ -89,7 +97,9 @@ pub fn write(dir: &Path, out: &mut impl Write) -> io::Result<()> {
         let mut entry = entry(dir, &relative);
         if entry.kind == Type::Dir {
             let children = push_children(&dir.join(&relative), &relative, &mut pending);
-            entry.error = entry.error.or(children.err().map(|error| error.to_string()));
+            entry.error = entry
+                .error
+                .or(children.err().map(|error| error.to_string()));
         }
         serde_json::to_writer(&mut *out, &Line::Entry(entry))?;
         out.write_all(b"\n")?;
@@ -124,7 +134,16 @@ fn entry(dir: &Path, relative: &OsString) -> Entry {
     let mut entry = Entry {
         path: text::encode(relative),
         kind: Type::Other,
-        stat: Stat { mode: 0, uid: 0, gid: 0, nlink: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 },
+        stat: Stat {
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            nlink: 0,
+            ino: 0,
+            size: 0,
+            mtime_ns: 0,
+            ctime_ns: 0,
+        },
         target: None,
         blocks: Vec::new(),
         read: 0,
@@ -148,7 +167,7 @@ fn describe(path: &Path, entry: &mut Entry) -> io::Result<()> {
     } else if kind.is_dir() {
         entry.kind = Type::Dir;
         entry.xattrs = xattrs(path);
-    } else if kind.is_file() && !kind.is_fifo() {
+    } else if kind.is_file() {
         entry.kind = Type::File;
         entry.xattrs = xattrs(path);
         (entry.blocks, entry.read) = blocks(File::open(path)?)?;
@@ -161,6 +180,8 @@ fn blocks(mut file: File) -> io::Result<(Vec<Run>, u64)> {
     let mut runs: Vec<Run> = Vec::new();
     let mut read = 0;
     let mut buffer = vec![0; 64 * BLOCK as usize];
+    let zeros = [0; BLOCK as usize];
+    let zeros_hash = hash(&zeros);
     loop {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -170,7 +191,12 @@ fn blocks(mut file: File) -> io::Result<(Vec<Run>, u64)> {
             }
         }
         for block in buffer[..filled].chunks(BLOCK as usize) {
-            let hash = hash(block);
+            // Comparing is much cheaper than hashing, and holes are large.
+            let hash = if block == zeros {
+                zeros_hash
+            } else {
+                hash(block)
+            };
             match runs.last_mut() {
                 Some(Run(last, count)) if *last == hash => *count += 1,
                 _ => runs.push(Run(hash, 1)),
@@ -186,10 +212,14 @@ fn blocks(mut file: File) -> io::Result<(Vec<Run>, u64)> {
 /// The attributes in the `user.` namespace; none where the file system has none.
 fn xattrs(path: &Path) -> Vec<(String, u64)> {
     let mut names = vec![0; 1 << 16];
-    let Ok(len) = rustix::fs::listxattr(path, &mut names[..]) else { return Vec::new() };
+    let Ok(len) = rustix::fs::listxattr(path, &mut names[..]) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for name in names[..len].split(|byte| *byte == 0) {
-        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let Ok(name) = std::str::from_utf8(name) else {
+            continue;
+        };
         if !name.starts_with("user.") {
             continue;
         }

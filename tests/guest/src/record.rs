@@ -34,16 +34,28 @@ pub enum Via {
 /// [`crate::content`] under the key of the operation's sequence number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the variants' docs name the fields")]
 pub enum Op {
     /// A new directory.
     Mkdir { path: String, mode: u32 },
     /// Removes an empty directory.
     Rmdir { path: String },
     /// A new file with `len` bytes. `O_EXCL`.
-    Create { path: String, mode: u32, len: u64, sync: bool },
+    Create {
+        path: String,
+        mode: u32,
+        len: u64,
+        sync: bool,
+    },
     /// Writes `len` bytes at `off`; grows the file where needed. `sync`: fsync
     /// (msync for a mapping) before the acknowledgement.
-    Write { path: String, off: u64, len: u64, via: Via, sync: bool },
+    Write {
+        path: String,
+        off: u64,
+        len: u64,
+        via: Via,
+        sync: bool,
+    },
     /// Sets the size; what is gained reads as zeros.
     Truncate { path: String, size: u64 },
     /// Allocates blocks for, and grows the file to, `size`; all zeros.
@@ -56,7 +68,7 @@ pub enum Op {
     Link { from: String, to: String },
     /// A symbolic link at `path`.
     Symlink { target: String, path: String },
-    /// Removes a name. `keep_open`: the file stays open in the writer.
+    /// Removes a name. `keep_open`: it is the last, and the file stays open.
     Unlink { path: String, keep_open: bool },
     /// Writes `len` bytes into a file that has no name any more.
     OrphanWrite { len: u64 },
@@ -67,7 +79,11 @@ pub enum Op {
     /// Modification time, in nanoseconds since the epoch.
     Utimens { path: String, mtime_ns: i64 },
     /// An extended attribute with `len` bytes of content.
-    SetXattr { path: String, name: String, len: u64 },
+    SetXattr {
+        path: String,
+        name: String,
+        len: u64,
+    },
 }
 
 impl Op {
@@ -220,10 +236,22 @@ mod tests {
 
     #[test]
     fn an_intent_is_one_flat_line() {
-        let op = Op::Rename { from: "a".into(), to: "ü".into() };
+        let op = Op::Rename {
+            from: "a".into(),
+            to: "ü".into(),
+        };
         let line = serde_json::to_string(&Record::Intent { seq: 7, op }).unwrap();
-        assert_eq!(line, r#"{"record":"intent","seq":7,"op":"rename","from":"a","to":"ü"}"#);
+        assert_eq!(
+            line,
+            r#"{"record":"intent","seq":7,"op":"rename","from":"a","to":"ü"}"#
+        );
         let back: Record = serde_json::from_str(&line).unwrap();
-        assert!(matches!(back, Record::Intent { seq: 7, op: Op::Rename { .. } }));
+        assert!(matches!(
+            back,
+            Record::Intent {
+                seq: 7,
+                op: Op::Rename { .. }
+            }
+        ));
     }
 }

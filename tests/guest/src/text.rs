@@ -49,7 +49,13 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let cases: [&[u8]; 5] = [b"plain", "日本/ü".as_bytes(), b"a\\b\\x41", b"\xff\xfe/x", b"\\"];
+        let cases: [&[u8]; 5] = [
+            b"plain",
+            "日本/ü".as_bytes(),
+            b"a\\b\\x41",
+            b"\xff\xfe/x",
+            b"\\",
+        ];
         for bytes in cases {
             let text = encode(OsStr::from_bytes(bytes));
             assert_eq!(decode(&text).as_bytes(), bytes, "{text}");

@@ -73,7 +73,10 @@ pub(super) fn write(root: &Path) -> Result<()> {
     // No package is installed here, whatever the host has.
     replace(&root.join("status"), "")?;
     for view in View::EACH {
-        replace(&root.join(format!("{}.list", view.file_name())), &sources(view))?;
+        replace(
+            &root.join(format!("{}.list", view.file_name())),
+            &sources(view),
+        )?;
     }
     replace(&root.join("apt.conf"), &settings(root)?)
 }
@@ -81,13 +84,23 @@ pub(super) fn write(root: &Path) -> Result<()> {
 fn sources(view: View) -> String {
     let mirror = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let main = mirror("BATON_DEBIAN_MIRROR", "http://deb.debian.org/debian");
-    let security =
-        mirror("BATON_DEBIAN_SECURITY_MIRROR", "http://deb.debian.org/debian-security");
+    let security = mirror(
+        "BATON_DEBIAN_SECURITY_MIRROR",
+        "http://deb.debian.org/debian-security",
+    );
     let line = |suite: &&str| {
-        let mirror = if suite.ends_with("-security") { &security } else { &main };
+        let mirror = if suite.ends_with("-security") {
+            &security
+        } else {
+            &main
+        };
         format!("deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main\n")
     };
-    SUITES.iter().filter(|suite| view.holds(suite)).map(line).collect()
+    SUITES
+        .iter()
+        .filter(|suite| view.holds(suite))
+        .map(line)
+        .collect()
 }
 
 fn settings(root: &Path) -> Result<String> {
@@ -98,7 +111,11 @@ fn settings(root: &Path) -> Result<String> {
         .context("cannot run apt-config")?;
     let dump = String::from_utf8_lossy(&dump.stdout);
     let mut text = String::from("// Written anew at each run.\n");
-    let kept = |line: &&str| HOST_SETTINGS.iter().any(|setting| line.starts_with(setting));
+    let kept = |line: &&str| {
+        HOST_SETTINGS
+            .iter()
+            .any(|setting| line.starts_with(setting))
+    };
     for line in dump.lines().filter(kept) {
         writeln!(text, "{line}")?;
     }
@@ -109,6 +126,7 @@ fn settings(root: &Path) -> Result<String> {
 APT::Architectures "amd64";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
+Acquire::Retries "0";
 Acquire::GzipIndexes "false";
 Dir::State "{root}/state";
 Dir::State::status "{root}/status";

@@ -28,7 +28,7 @@ pub struct Dependency {
 pub(super) struct Remote {
     /// The file's name, with the version's epoch as `%3a`.
     pub(super) name: String,
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl Remote {
@@ -52,7 +52,12 @@ impl Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.trim_end_matches(".deb");
-        write!(f, "{name} ({}.{} MB)", self.bytes / 1_000_000, self.bytes / 100_000 % 10)
+        write!(
+            f,
+            "{name} ({}.{} MB)",
+            self.bytes / 1_000_000,
+            self.bytes / 100_000 % 10
+        )
     }
 }
 
@@ -62,7 +67,11 @@ pub(super) fn madison_line(line: &str) -> Option<Candidate> {
     let package = columns.next()?.to_owned();
     let version = columns.next()?.to_owned();
     let (suite, _component) = columns.next()?.split(' ').nth(1)?.rsplit_once('/')?;
-    Some(Candidate { package, version, suite: suite.to_owned() })
+    Some(Candidate {
+        package,
+        version,
+        suite: suite.to_owned(),
+    })
 }
 
 /// `Inst package (version origin [arch])` of a simulated installation.
@@ -107,10 +116,17 @@ pub(super) fn is_transient(message: &str) -> bool {
 /// What a program said last: its error lines if it marks them, else the last
 /// lines of any kind.
 pub(super) fn last_lines(output: &Output) -> String {
-    const LINES: usize = 5;
+    const LINES: usize = 3;
     let text = String::from_utf8_lossy(&output.stderr);
-    let marked: Vec<&str> = text.lines().filter(|line| line.starts_with("E: ")).collect();
-    let lines = if marked.is_empty() { text.lines().collect() } else { marked };
+    let marked: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("E: "))
+        .collect();
+    let lines = if marked.is_empty() {
+        text.lines().collect()
+    } else {
+        marked
+    };
     let skipped = lines.len().saturating_sub(LINES);
     let tail: Vec<&str> = lines.into_iter().skip(skipped).collect();
     if tail.is_empty() {
@@ -145,6 +161,12 @@ mod tests {
         let clause = alternatives("linux-image-a (= 1-2) | make:any");
         assert_eq!(clause[0].package, "linux-image-a");
         assert_eq!(clause[0].version, Some(("=".into(), "1-2".into())));
-        assert_eq!(clause[1], Dependency { package: "make".into(), version: None });
+        assert_eq!(
+            clause[1],
+            Dependency {
+                package: "make".into(),
+                version: None
+            }
+        );
     }
 }

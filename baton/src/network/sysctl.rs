@@ -1,0 +1,138 @@
+//! Settings of the network under `/proc/sys/net/ipv{4,6}/conf` and `neigh`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::link::Link;
+
+/// Directories with one directory per interface.
+const TREES: &[&str] = &[
+    "net/ipv4/conf",
+    "net/ipv6/conf",
+    "net/ipv4/neigh",
+    "net/ipv6/neigh",
+];
+/// Set by netlink instead (writing it makes addresses), or by the kernel alone.
+const NOT_WRITTEN: &[&str] = &["addr_gen_mode", "mc_forwarding"];
+
+/// Values by file name.
+type Values = BTreeMap<String, String>;
+
+/// Settings of one tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tree {
+    path: String,
+    all: Values,
+    default: Values,
+    /// By interface name, only what differs from `default`.
+    interfaces: BTreeMap<String, Values>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sysctls(Vec<Tree>);
+
+impl Sysctls {
+    /// Reads those of these links.
+    pub(super) fn take(proc: &Path, links: &[Link]) -> Self {
+        let trees = TREES.iter().map(|path| {
+            let root = proc.join("sys").join(path);
+            let default = read(&root.join("default"));
+            let of_link = |link: &Link| {
+                let mut values = read(&root.join(&link.name));
+                values.retain(|key, value| default.get(key) != Some(value));
+                (link.name.clone(), values)
+            };
+            let mut interfaces: BTreeMap<_, _> = links.iter().map(of_link).collect();
+            interfaces.retain(|_, values| !values.is_empty());
+            Tree {
+                path: (*path).to_owned(),
+                all: read(&root.join("all")),
+                interfaces,
+                default,
+            }
+        });
+        Self(trees.collect())
+    }
+
+    /// Sets what holds for all interfaces and for those to come. To be done before any
+    /// interface is restored: some of these settings reach through to all interfaces.
+    pub(super) fn restore_common(&self, proc: &Path, report: &mut dyn FnMut(String)) {
+        for tree in &self.0 {
+            let root = proc.join("sys").join(&tree.path);
+            write(&root.join("all"), &tree.all, report);
+            write(&root.join("default"), &tree.default, report);
+        }
+    }
+
+    /// Sets those of one interface.
+    pub(super) fn restore_link(&self, proc: &Path, name: &str, report: &mut dyn FnMut(String)) {
+        for tree in &self.0 {
+            let mut values = tree.default.clone();
+            values.extend(tree.interfaces.get(name).cloned().unwrap_or_default());
+            write(
+                &proc.join("sys").join(&tree.path).join(name),
+                &values,
+                report,
+            );
+        }
+    }
+
+    /// Whether the kernel itself takes router advertisements on an interface.
+    pub(super) fn accepts_advertisements(&self, name: &str) -> bool {
+        let tree = self.0.iter().find(|tree| tree.path == "net/ipv6/conf");
+        let value = |key: &str| {
+            let tree = tree?;
+            let own = tree.interfaces.get(name).and_then(|values| values.get(key));
+            own.or_else(|| tree.default.get(key)).map(String::as_str)
+        };
+        match value("accept_ra") {
+            Some("2") => true,
+            Some("1") => value("forwarding") == Some("0"),
+            _ => false,
+        }
+    }
+}
+
+/// Every readable value of a directory. A secret that is not set cannot be read.
+fn read(directory: &Path) -> Values {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let value = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        let text = fs::read_to_string(&path).ok()?;
+        Some((name, text.trim().to_owned()))
+    };
+    entries
+        .filter_map(|entry| value(entry.path()))
+        .filter(|(name, _)| !NOT_WRITTEN.contains(&name.as_str()))
+        .collect()
+}
+
+/// Writes the values that are not there yet.
+fn write(directory: &Path, values: &Values, report: &mut dyn FnMut(String)) {
+    if !directory.is_dir() {
+        return;
+    }
+    // Forwarding first: changing it sets others, redirects for one.
+    let (first, rest): (Vec<_>, Vec<_>) = values.iter().partition(|(key, _)| *key == "forwarding");
+    for (key, value) in first.into_iter().chain(rest) {
+        let path = directory.join(key);
+        let current = fs::read_to_string(&path);
+        match current {
+            Ok(text) if text.trim() == value => continue,
+            // A setting that this kernel does not have is one that it does not need: kernels
+            // drop settings together with what they set.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            _ => {}
+        }
+        if let Err(error) = fs::write(&path, value) {
+            report(format!(
+                "{} stays, {value} is refused: {error}",
+                path.display()
+            ));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The 2nd OS takes over: the memory of the 1st is mapped, the PCI host bridges are added by an
+ * SSDT through the kernel's own ACPI hot-plug path, and when nothing in the old memory is needed
+ * any more, it becomes memory of this kernel.
+ */
+#define pr_fmt(fmt) "baton: " fmt
+
+#include <linux/acpi.h>
+#include <linux/io.h>
+#include <linux/memory_hotplug.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include "baton.h"
+
+#define BATON_MAX_MAPPINGS 128
+#define BATON_SSDT_MAX 0x4000
+
+static struct baton_mapping baton_maps[BATON_MAX_MAPPINGS];
+static u32 baton_map_count;
+static void *baton_ssdt;	/* ACPICA keeps using it */
+
+static struct baton_machine_page *baton_machine(void)
+{
+	return (struct baton_machine_page *)(baton_in.region.va + BATON_MACHINE_OFFSET);
+}
+
+u32 baton_takeover_mappings(const struct baton_mapping **maps)
+{
+	*maps = baton_maps;
+	return baton_map_count;
+}
+
+/* Everything that can be done before the stop. */
+long baton_takeover_prepare(void)
+{
+	struct baton_machine_page *machine = baton_machine();
+	u32 i, count = min_t(u32, READ_ONCE(machine->range_count), ARRAY_SIZE(machine->ranges));
+	long err = -ENOMEM;
+
+	if (baton_map_count)
+		return -EBUSY;
+	for (i = 0; i < count; i++) {
+		struct baton_memory_range range = machine->ranges[i];
+		u8 *va;
+
+		if (range.kind != BATON_RANGE_FIRST)
+			continue;
+		if (!range.size || !PAGE_ALIGNED(range.base | range.size) ||
+		    range.base + range.size < range.base) {
+			err = -EINVAL;
+			goto out;
+		}
+		va = memremap(range.base, range.size, MEMREMAP_WB);
+		if (!va)
+			goto out;
+		baton_maps[baton_map_count++] =
+			(struct baton_mapping){ range.base, range.size, va };
+	}
+	return 0;
+out:
+	baton_takeover_forget();
+	return err;
+}
+
+void baton_takeover_forget(void)
+{
+	while (baton_map_count)
+		memunmap(baton_maps[--baton_map_count].va);
+}
+
+long baton_takeover_add_bridges(void)
+{
+	u64 size = baton_in.header.ssdt_size;
+	acpi_status status;
+	void *table;
+
+	if (baton_ssdt)
+		return -EBUSY;
+	if (size < sizeof(struct acpi_table_header) || size > BATON_SSDT_MAX)
+		return -EINVAL;
+	table = memremap(baton_in.header.ssdt, size, MEMREMAP_WB);
+	if (!table)
+		return -ENOMEM;
+	baton_ssdt = kmemdup(table, size, GFP_KERNEL);
+	memunmap(table);
+	if (!baton_ssdt)
+		return -ENOMEM;
+	status = acpi_load_table(baton_ssdt, NULL);
+	if (ACPI_FAILURE(status)) {
+		pr_err("the SSDT was refused: %s\n", acpi_format_exception(status));
+		kfree(baton_ssdt);
+		baton_ssdt = NULL;
+		return -EIO;
+	}
+	/* The kernel scans by itself, some time later: do not wait for that. */
+	acpi_scan_lock_acquire();
+	acpi_bus_scan(ACPI_ROOT_OBJECT);
+	acpi_scan_lock_release();
+	return 0;
+}
+
+/* A device that no driver took goes on as the 1st OS left it: it must not write to memory. */
+long baton_takeover_quiet_devices(void)
+{
+	struct pci_dev *dev = NULL;
+
+	for_each_pci_dev(dev)
+		if (!dev->driver && dev->hdr_type == PCI_HEADER_TYPE_NORMAL)
+			pci_clear_master(dev);
+	return 0;
+}
+
+long baton_takeover_add_memory(struct baton_range_args *args)
+{
+	return add_memory(0, args->base, args->size, 0);
+}

@@ -1,0 +1,93 @@
+//! Builds page trees as the kernel would.
+
+use handoff_abi::descriptor::{ConstantId, MemberId};
+
+use super::builder::{Entry, World, DIRTY, WRITEBACK};
+
+impl World {
+    /// Builds the page tree of `inode` and sets `nrpages` to the pages that `entries` cover.
+    pub fn tree(&mut self, inode: u64, entries: &[Entry]) -> u64 {
+        let xarray = self.at(self.data(inode), MemberId::ADDRESS_SPACE_I_PAGES);
+        let pages = entries
+            .iter()
+            .filter(|e| e.value & 3 == 0)
+            .map(|e| 1 << e.order)
+            .sum();
+        self.set(self.data(inode), MemberId::ADDRESS_SPACE_NRPAGES, pages);
+        let shift = self.constant(ConstantId::XA_FLAGS_MARK_SHIFT);
+        let marks = entries.iter().fold(0, |all, e| all | e.marks);
+        let mut flags = 0;
+        for (bit, id) in MARKS {
+            if marks & bit != 0 {
+                flags |= 1 << (shift + self.constant(id));
+            }
+        }
+        self.set(xarray, MemberId::XARRAY_XA_FLAGS, flags);
+        let single = entries.len() == 1 && entries[0].index == 0 && entries[0].order == 0;
+        let chunk = self.constant(ConstantId::XA_CHUNK_SHIFT) as u32;
+        let head = if entries.is_empty() {
+            0
+        } else if single {
+            entries[0].value
+        } else {
+            let last = entries
+                .iter()
+                .map(|e| e.index + (1 << e.order) - 1)
+                .max()
+                .unwrap();
+            let mut shift = 0;
+            while last >> (shift + chunk) != 0 {
+                shift += chunk;
+            }
+            self.node(entries, 0, shift, 0, chunk) | 2
+        };
+        self.set(xarray, MemberId::XARRAY_XA_HEAD, head);
+        head & !3
+    }
+
+    fn node(&mut self, entries: &[Entry], base: u64, shift: u32, offset: u64, chunk: u32) -> u64 {
+        let node = self.alloc();
+        let slots = self.at(node, MemberId::XA_NODE_SLOTS);
+        let (mut marks, mut count) = ([0_u64; 3], 0);
+        for slot in 0..1_u64 << chunk {
+            let start = base + (slot << shift);
+            let end = start + (1 << shift);
+            let here: Vec<Entry> = entries
+                .iter()
+                .copied()
+                .filter(|e| e.index < end && e.index + (1 << e.order) > start)
+                .collect();
+            let Some(first) = here.first() else {
+                continue;
+            };
+            let value = if first.order < shift {
+                self.node(&here, start, shift - chunk, slot, chunk) | 2
+            } else if first.index == start {
+                first.value
+            } else {
+                (((first.index - base) >> shift) << 2) | 2
+            };
+            let canonical = value & 3 != 2 || first.order < shift;
+            for (bit, id) in MARKS {
+                if canonical && here.iter().any(|e| e.marks & bit != 0) {
+                    marks[self.constant(id) as usize] |= 1 << slot;
+                }
+            }
+            count += 1;
+            self.poke(slots + slot * 8, value);
+        }
+        for (n, mark) in marks.iter().enumerate() {
+            let at = self.at(node, MemberId::XA_NODE_MARKS) + 8 * n as u64;
+            self.poke(at, *mark);
+        }
+        self.set(node, MemberId::XA_NODE_SHIFT, shift.into());
+        self.set(node, MemberId::XA_NODE_OFFSET, offset);
+        self.set(node, MemberId::XA_NODE_COUNT, count);
+        node
+    }
+}
+
+const MARKS: [(u8, ConstantId); 2] = [
+    (DIRTY, ConstantId::PAGECACHE_TAG_DIRTY),
+    (WRITEBACK, ConstantId::PAGECACHE_TAG_WRITEBACK),
+];
