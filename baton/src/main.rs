@@ -1,1 +1,171 @@
-fn main() {}
+//! `baton`: the operator's command, and the agent that is `/init` of the 2nd OS.
+
+use anyhow::{bail, Context, Result};
+use baton::{aftermath, agent, device::Device, load, region, report, update};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Update the kernel of a running machine without rebooting it.
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a kernel beside the running one
+    Load {
+        /// The kernel to boot: a bzImage
+        #[arg(long)]
+        kernel: PathBuf,
+        /// "auto", or an initramfs of your own to put before Baton's
+        #[arg(long, default_value = "auto")]
+        initrd: String,
+        /// Memory that the new kernel gets until it takes over
+        #[arg(long, default_value = "512M", value_parser = parse_size)]
+        memory: u64,
+        /// CPU that it gets until then; the last one if not given
+        #[arg(long)]
+        cpu: Option<u32>,
+        /// More words for its command line
+        #[arg(long, default_value = "")]
+        append: String,
+        /// Its baton.ko, if that is not in its module tree
+        #[arg(long)]
+        module: Option<PathBuf>,
+    },
+    /// Hand the machine over to the kernel that waits beside this one
+    Update {
+        /// Milliseconds to wait for writers to come to rest
+        #[arg(long, default_value_t = 5000)]
+        quiesce_timeout: u64,
+        /// Milliseconds to wait for every CPU to stop
+        #[arg(long, default_value_t = 1000)]
+        park_timeout: u64,
+        /// Milliseconds to wait for the other kernel's answer
+        #[arg(long, default_value_t = 500)]
+        answer_timeout: u64,
+    },
+    /// Show both kernels
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the last handover did, and how long it took
+    Report {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the messages of the kernel that waits beside this one
+    Console,
+    /// Run by Baton itself after a takeover
+    #[command(hide = true)]
+    Aftermath,
+}
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        agent::run();
+    }
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("baton: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Load {
+            kernel,
+            initrd,
+            memory,
+            cpu,
+            append,
+            module,
+        } => {
+            let initrd = (initrd != "auto").then(|| PathBuf::from(initrd));
+            load::run(&load::Options {
+                kernel,
+                initrd,
+                memory,
+                cpu,
+                append,
+                module,
+            })
+        }
+        Command::Update {
+            quiesce_timeout,
+            park_timeout,
+            answer_timeout,
+        } => update::run(&update::Limits {
+            quiesce: Duration::from_millis(quiesce_timeout),
+            park: Duration::from_millis(park_timeout),
+            answer: Duration::from_millis(answer_timeout),
+            commit: Duration::from_millis(answer_timeout),
+        }),
+        Command::Status { json } => {
+            let status = report::status(&Device::open()?)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&status)?);
+            } else {
+                report::print_status(&status);
+            }
+            Ok(())
+        }
+        Command::Report { json } => {
+            let report = report::read(&Device::open()?)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                report::print(&report);
+            }
+            Ok(())
+        }
+        Command::Console => console(),
+        Command::Aftermath => aftermath::run(),
+    }
+}
+
+fn console() -> Result<()> {
+    let device = Device::open()?;
+    let info = device.info()?;
+    if info.region == 0 {
+        bail!("there is no other kernel; `baton load` boots one");
+    }
+    let region = region::Region::map(&device, info.region)?;
+    let text = region.ring(handoff_abi::region::CONSOLE)?;
+    print!("{}", String::from_utf8_lossy(&text));
+    Ok(())
+}
+
+/// A size in bytes, with K, M or G.
+fn parse_size(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match text
+        .get(digits.len()..)
+        .unwrap_or_default()
+        .to_ascii_uppercase()
+        .as_str()
+    {
+        "" => 1,
+        "K" | "KIB" => 1 << 10,
+        "M" | "MIB" => 1 << 20,
+        "G" | "GIB" => 1 << 30,
+        other => bail!("{other} is not a unit; use K, M or G"),
+    };
+    let number: u64 = digits
+        .parse()
+        .with_context(|| format!("{text} is not a size"))?;
+    number
+        .checked_mul(unit)
+        .with_context(|| format!("{text} is too large"))
+}

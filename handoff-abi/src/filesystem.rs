@@ -19,6 +19,20 @@ bitfield::bitfield! {
     pub has_journal_tids, set_has_journal_tids: 2;
 }
 
+impl FilesystemFlags {
+    /// From the word on the wire.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// To the word on the wire.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
 abi_struct! {
     /// One file system. Written by `baton load` and again by `baton update`; read by the
     /// migrator on the 2nd OS.

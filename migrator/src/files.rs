@@ -6,7 +6,7 @@ mod pages;
 mod path;
 mod sink;
 
-use handoff_abi::filesystem::FilesystemEntry;
+use handoff_abi::filesystem::{FilesystemEntry, FilesystemFlags};
 
 use crate::address::ForeignVa;
 use crate::budget::{Budget, TreeBudget};
@@ -92,7 +92,7 @@ pub fn migrate_files<M: ForeignMemory, S: Sink>(
             Fault::Magic(magic),
         ));
     }
-    let has_journal_tids = fs.flags & HAS_JOURNAL_TIDS != 0;
+    let has_journal_tids = FilesystemFlags::from_bits(fs.flags).has_journal_tids();
     let mut migration = Migration {
         view,
         sink,
@@ -108,6 +108,7 @@ pub fn migrate_files<M: ForeignMemory, S: Sink>(
         },
         summary: Summary::default(),
     };
+    let mut path = Path::new();
     let mut inodes = super_block.s_inodes(budget)?;
     // Bounded by the list's own budget.
     while let Some(at) = inodes.next_object()? {
@@ -117,10 +118,10 @@ pub fn migrate_files<M: ForeignMemory, S: Sink>(
             return Err(Error::new("inode", at, Fault::SuperBlock(found)));
         }
         add(&mut migration.summary.inodes, 1);
-        match migration.select(&inode) {
-            Ok(Some(work)) => migration.migrate(&inode, &work),
+        match migration.select(&inode, &mut path) {
+            Ok(Some(work)) => migration.migrate(&inode, &work, &mut path),
             Ok(None) => {}
-            Err(error) => migration.lose_unread(&inode, Reason::Broken(error)),
+            Err(error) => migration.lose_unread(&inode, Reason::Broken(error), &mut path),
         }
     }
     Ok(migration.summary)
@@ -128,7 +129,11 @@ pub fn migrate_files<M: ForeignMemory, S: Sink>(
 
 impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
     /// Whether the file must go, without looking at a page.
-    fn select(&mut self, inode: &Inode<'v, M>) -> Result<Option<Work<'v, M>>, Error> {
+    fn select(
+        &mut self,
+        inode: &Inode<'v, M>,
+        path: &mut Path,
+    ) -> Result<Option<Work<'v, M>>, Error> {
         let skipped = if !is_regular(inode.i_mode()?) {
             Some(&mut self.summary.skipped_not_regular)
         } else if inode.is_absent()? {
@@ -147,7 +152,7 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         if !own {
             add(&mut self.summary.foreign_mappings, 1);
             if marks.any() {
-                self.lose_unread(inode, Reason::ForeignMapping);
+                self.lose_unread(inode, Reason::ForeignMapping, path);
             }
             return Ok(None);
         }
@@ -161,10 +166,14 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         }))
     }
 
-    fn migrate(&mut self, inode: &Inode<'v, M>, work: &Work<'v, M>) {
-        let info = match self.info(inode, work) {
+    #[inline(never)]
+    fn migrate(&mut self, inode: &Inode<'v, M>, work: &Work<'v, M>, path: &mut Path) {
+        if path_of(self.view, inode, self.root, &self.budget, path).is_err() {
+            add(&mut self.summary.paths_broken, 1);
+        }
+        let info = match self.info(inode, work, path) {
             Ok(info) => info,
-            Err(error) => return self.lose_unread(inode, Reason::Broken(error)),
+            Err(error) => return self.lose_unread(inode, Reason::Broken(error), path),
         };
         if work.uncommitted {
             add(&mut self.summary.uncommitted, 1);
@@ -175,7 +184,7 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
                 let file = LostFile {
                     inode: inode.at(),
                     ino: Some(info.ino),
-                    path: &info.path,
+                    path: info.path,
                 };
                 self.sink.lost(&file, reason);
                 add(&mut self.summary.lost, 1);
@@ -183,7 +192,12 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         }
     }
 
-    fn info(&mut self, inode: &Inode<'v, M>, work: &Work<'v, M>) -> Result<FileInfo, Error> {
+    fn info<'p>(
+        &self,
+        inode: &Inode<'v, M>,
+        work: &Work<'v, M>,
+        path: &'p Path,
+    ) -> Result<FileInfo<'p>, Error> {
         let host = work.mapping.host()?;
         if host != inode.at() {
             return Err(Error::new(
@@ -192,10 +206,6 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
                 Fault::Host(host),
             ));
         }
-        let path = path_of(self.view, inode, self.root, &self.budget).unwrap_or_else(|_| {
-            add(&mut self.summary.paths_broken, 1);
-            Path::new()
-        });
         Ok(FileInfo {
             ino: inode.i_ino()?,
             generation: inode.i_generation()?,
@@ -209,7 +219,8 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         })
     }
 
-    fn copy(&mut self, info: &FileInfo, work: &Work<'v, M>) -> Result<(), Reason> {
+    #[inline(never)]
+    fn copy(&mut self, info: &FileInfo<'_>, work: &Work<'v, M>) -> Result<(), Reason> {
         self.sink.begin_file(info).map_err(Reason::Sink)?;
         let mut copier = pages::Copier {
             view: self.view,
@@ -248,20 +259,20 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
     }
 
     /// Reports a file of which no more is known than its inode's address, and perhaps number.
-    fn lose_unread(&mut self, inode: &Inode<'v, M>, reason: Reason) {
-        let path = path_of(self.view, inode, self.root, &self.budget).unwrap_or_default();
+    #[inline(never)]
+    fn lose_unread(&mut self, inode: &Inode<'v, M>, reason: Reason, path: &mut Path) {
+        // Without a path the file is told by its number.
+        let _ = path_of(self.view, inode, self.root, &self.budget, path);
         let file = LostFile {
             inode: inode.at(),
             ino: inode.i_ino().ok(),
-            path: &path,
+            path,
         };
         self.sink.lost(&file, reason);
         add(&mut self.summary.lost, 1);
     }
 }
 
-/// Bit of `has_journal_tids` in [`handoff_abi::filesystem::FilesystemFlags`].
-const HAS_JOURNAL_TIDS: u32 = 1 << 2;
 
 /// Whether transaction `x` is newer than `y`; their numbers wrap around (`include/linux/jbd2.h`).
 const fn tid_gt(x: u32, y: u32) -> bool {

@@ -10,14 +10,11 @@ mod common;
 
 use common::builder::{va, Entry, World, DIRTY};
 use common::layout::{PAGE_OFFSET, RAM, VMEMMAP, VMEMMAP_PA};
-use handoff_abi::descriptor::{ConstantId, MemberId, PageTreeShape};
+use handoff_abi::descriptor::{ConstantId, MemberId};
 use migrator::address::ForeignVa;
 use migrator::budget::Budget;
-use migrator::descriptor::{Descriptor, DescriptorError};
 use migrator::error::{Bound, Fault};
 use migrator::files::Reason;
-use migrator::objects::dentry::path_of;
-use migrator::objects::inode::Inode;
 
 const D: &[ConstantId] = &[ConstantId::PG_UPTODATE, ConstantId::PG_DIRTY];
 

@@ -8,10 +8,10 @@
 
 mod common;
 
-use common::builder::{fill, va, Entry, World, DIRTY, WRITEBACK};
-use common::layout::{Options, PAGE_OFFSET, VMEMMAP, VMEMMAP_PA};
+use common::builder::{fill, World, DIRTY, WRITEBACK};
+use common::layout::{Options, PAGE_OFFSET};
 use common::sink::Recorder;
-use handoff_abi::descriptor::{ConstantId, MemberId, OrderShape};
+use handoff_abi::descriptor::{ConstantId, MemberId};
 use migrator::address::ForeignVa;
 use migrator::budget::Budget;
 use migrator::files::{find_inode, inspect_inode, Reason, SinkError};
@@ -207,7 +207,7 @@ fn batches_are_full_but_not_fuller() {
     let (_, sink) = w.migrate(false);
     let file = &sink.files[&5];
     assert_eq!(file.content(&w.memory)[&0], pages(0, 400));
-    assert_eq!(file.writes[0].1.len(), 128);
+    assert_eq!(file.writes[0].1.len(), migrator::files::MAX_SEGMENTS);
     assert!(file.writes[0].1.iter().any(|s| s.len > 4096));
 }
 

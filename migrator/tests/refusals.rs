@@ -14,7 +14,7 @@ use migrator::address::ForeignVa;
 use migrator::budget::Budget;
 use migrator::descriptor::{Descriptor, DescriptorError};
 use migrator::error::Fault;
-use migrator::files::Reason;
+use migrator::files::{Path, Reason};
 use migrator::objects::dentry::path_of;
 use migrator::objects::inode::Inode;
 
@@ -33,7 +33,8 @@ fn names_that_lie() {
         let result = w.view(|view| {
             let budget = Budget::for_memory_of(view.descriptor());
             let inode = Inode::new(view, ForeignVa::new(inode));
-            path_of(view, &inode, ForeignVa::new(w.root), &budget)
+            let mut path = Path::new();
+            path_of(view, &inode, ForeignVa::new(w.root), &budget, &mut path).map(|()| path)
         });
         // A file without a path is carried all the same.
         assert_eq!(w.migrate(false).1.lost, vec![]);

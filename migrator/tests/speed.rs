@@ -21,7 +21,7 @@ use migrator::files::{
 struct Null(u64);
 
 impl Sink for Null {
-    fn begin_file(&mut self, _: &FileInfo) -> Result<(), SinkError> {
+    fn begin_file(&mut self, _: &FileInfo<'_>) -> Result<(), SinkError> {
         Ok(())
     }
     fn write(&mut self, _: u64, segments: &[Segment]) -> Result<(), SinkError> {

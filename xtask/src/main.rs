@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod apt;
 mod cache;
 mod commands;
+mod demo;
 mod header;
 #[allow(dead_code, unused_imports)] // an interface for tests and demos, not all in use
 mod image;
@@ -21,7 +22,9 @@ mod oracle;
 mod progress;
 mod qemu;
 mod rustobj;
+mod test;
 mod tools;
+mod userland;
 #[allow(dead_code, unused_imports)] // likewise
 mod vm;
 
@@ -35,6 +38,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Update a machine's kernel while it works, and check that nothing is lost
+    Demo(demo::Args),
     /// Fetch kernels and say where they are
     Kernels(commands::kernels::Args),
     /// Boot a kernel in a virtual machine, for a shell or one command
@@ -47,14 +52,18 @@ enum Command {
     },
     /// Build baton.ko for kernels
     Module(module::Args),
+    /// Run everything that CI runs
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),
         Command::Vm(args) => commands::vm::run(&args),
         Command::Header { check } => header::run(check),
         Command::Module(args) => module::run(&args),
+        Command::Test(args) => test::run(&args),
     };
     if let Err(error) = result {
         progress::error(&error);

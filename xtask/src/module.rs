@@ -82,6 +82,14 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Builds `baton.ko` for the kernel that a series, release or path means.
+pub fn build_for(spec: &str) -> Result<PathBuf> {
+    let cache = Cache::open()?;
+    let apt = Apt::open(&cache)?;
+    let kernel = kernels::resolve(&cache, &apt, spec)?;
+    build_module(&cache, &apt, &kernel)
+}
+
 /// Builds `baton.ko` for a kernel, or finds that nothing has changed, and
 /// returns its path.
 ///

@@ -88,6 +88,7 @@ pub(super) const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 pub(super) const VETH_INFO_PEER: u16 = 1;
 pub(super) const IFLA_BOND_MODE: u16 = 1;
 pub(super) const IFLA_BOND_PRIMARY: u16 = 11;
+pub(super) const IFLA_BR_VLAN_FILTERING: u16 = 7;
 pub(super) const IFLA_VXLAN_LINK: u16 = 3;
 
 pub(super) const IFA_ADDRESS: u16 = 1;

@@ -178,10 +178,13 @@ impl Message {
         self.attributes.retain(|item| !ids.contains(&item.id()));
     }
 
-    /// Puts an attribute in the place of those of its type.
+    /// Puts an attribute in the place of the one of its type, or at the end.
     pub(super) fn set(&mut self, attribute: Attribute) {
-        self.drop(&[attribute.id()]);
-        self.attributes.push(attribute);
+        let mut all = self.attributes.iter_mut();
+        match all.find(|item| item.id() == attribute.id()) {
+            Some(item) => *item = attribute,
+            None => self.attributes.push(attribute),
+        }
     }
 
     /// Overwrites a byte of the fixed part.

@@ -202,7 +202,10 @@ impl Restorer<'_> {
         let master = link.master.is_none_or(|master| {
             self.enslaved.contains(&link.index) || self.given_up.contains(&master)
         });
-        let pair = link.virtual_kind() == Some("veth");
+        let links = &self.snapshot.links;
+        let lower_link = links.iter().find(|other| Some(other.index) == link.lower);
+        // The two ends of a pair name each other.
+        let pair = lower_link.is_some_and(|other| other.lower == Some(link.index));
         let lower = link.lower.is_none_or(|lower| {
             pair || link.lower_elsewhere || lower == link.index || self.raised.contains(&lower)
         });
@@ -281,6 +284,12 @@ impl Restorer<'_> {
                 .is_some_and(|master| self.given_up.contains(&master))
             {
                 report(format!("{}: its master could not be made", link.name));
+            }
+            let filtering = find(&link.data, IFLA_BR_VLAN_FILTERING);
+            if link.virtual_kind() == Some("bridge")
+                && filtering.is_some_and(|it| it.value() == [1])
+            {
+                report(format!("{}: its VLAN table is not carried over", link.name));
             }
             if link.xdp && !now.xdp {
                 report(format!(

@@ -149,6 +149,7 @@ impl<'a> Restorer<'a> {
         for name in &missing {
             report(format!("NIC {name} did not appear"));
         }
+        self.report_unmade(report);
         self.report_pending(report);
         self.verify(report)?;
         self.result.links = self.map.len();
@@ -168,6 +169,22 @@ impl<'a> Restorer<'a> {
             link.flags & IFF_LOWER_UP != 0 && now.is_some_and(|now| now.flags & IFF_LOWER_UP == 0)
         };
         Ok(self.snapshot.links.iter().any(|link| waiting(&link)))
+    }
+
+    /// Reports links that are neither there nor given up nor NICs.
+    fn report_unmade(&mut self, report: &mut dyn FnMut(String)) {
+        for link in &self.snapshot.links {
+            let known = self.map.contains_key(&link.index) || self.given_up.contains(&link.index);
+            if known || link.identity().is_some() {
+                continue;
+            }
+            let reason = match &link.kind {
+                LinkKind::Virtual(_) => "the link below it is not there",
+                _ => "the old kernel did not say what it is",
+            };
+            report(format!("{} is not made again: {reason}", link.name));
+            self.result.failed += 1;
+        }
     }
 
     /// One round: adopt and create, enslave, raise, replay.

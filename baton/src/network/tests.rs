@@ -90,9 +90,58 @@ fn in_namespace(test: fn(&Net)) {
 }
 
 /// Leaves this thread's namespace for an empty one: everything is destroyed.
-#[allow(deprecated, reason = "a thread of its own shares no memory that this could confuse")]
+#[allow(
+    deprecated,
+    reason = "a thread of its own shares no memory that this could confuse"
+)]
 fn fresh_namespace() -> bool {
     rustix::thread::unshare(UnshareFlags::NEWNET).is_ok() && try_ip("link show lo")
+}
+
+/// What `ip route` shows, sorted, without what passes.
+fn lines(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        words.retain(|word| *word != "linkdown" && !word.ends_with("sec"));
+        words.join(" ")
+    };
+    let mut lines: Vec<String> = text.lines().map(line).collect();
+    lines.sort();
+    lines
+}
+
+/// Messages in an order that does not depend on indexes, without lifetimes.
+fn sorted(messages: &[Message]) -> Vec<Message> {
+    let mut messages = messages.to_vec();
+    for message in &mut messages {
+        match message.kind {
+            RTM_NEWADDR => message.drop(&[IFA_CACHEINFO]),
+            RTM_NEWROUTE => message.drop(&[RTA_EXPIRES]),
+            _ => {}
+        }
+        message.attributes.sort_by_key(Attribute::id);
+    }
+    messages.sort_by_key(|message| (message.header.clone(), emit(&message.attributes)));
+    messages
+}
+
+/// A snapshot with the indexes of another, of links of the same names.
+fn moved(old: &Snapshot, new: &Snapshot) -> Snapshot {
+    let pairs = old.links.iter().map(|link| {
+        let same = new.links.iter().find(|other| other.name == link.name);
+        (link.index, same.unwrap().index)
+    });
+    let map = pairs.collect();
+    let all = |messages: &[Message]| -> Vec<Message> {
+        let new = messages.iter().map(|item| translate::translate(item, &map));
+        new.collect::<Option<_>>().unwrap()
+    };
+    let mut moved = old.clone();
+    moved.addresses = sorted(&all(&old.addresses));
+    moved.routes = sorted(&all(&old.routes));
+    moved.nexthops = all(&old.nexthops);
+    moved.neighbours = sorted(&all(&old.neighbours));
+    moved
 }
 
 fn sysctl(path: &str, value: &str) {
@@ -186,19 +235,14 @@ fn everything_comes_back() {
         let restored = net.restore(&old);
         assert!(restored.missing.is_empty());
         let new = net.take();
-        let index = new.links.iter().find(|link| link.name == "a0").unwrap().index;
+        let index = new
+            .links
+            .iter()
+            .find(|link| link.name == "a0")
+            .unwrap()
+            .index;
         assert_eq!(index, 40, "a NIC keeps the index that its kernel gave it");
         let shown_new = ip_show("route show table all") + &ip_show("-6 route show table all");
-        let lines = |text: &str| {
-            let mut lines: Vec<String> = text
-                .lines()
-                .map(|line| line.replace("expires 499sec", "expires 500sec"))
-                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-                .map(|line| line.replace(" linkdown", ""))
-                .collect();
-            lines.sort();
-            lines
-        };
         assert_eq!(lines(&shown), lines(&shown_new));
         let brief = |snapshot: &Snapshot| -> Vec<_> {
             let links = snapshot.links.iter();
@@ -218,19 +262,242 @@ fn everything_comes_back() {
                 .collect()
         };
         assert_eq!(brief(&old), brief(&new));
-        assert_eq!(old.addresses.len(), new.addresses.len());
-        assert_eq!(old.neighbours.len(), new.neighbours.len());
+        let moved = moved(&old, &new);
+        assert_eq!(moved.addresses, sorted(&new.addresses));
+        assert_eq!(moved.routes, sorted(&new.routes));
+        assert_eq!(moved.nexthops, new.nexthops);
+        assert_eq!(moved.neighbours, sorted(&new.neighbours));
         assert_eq!(old.sysctls, new.sysctls);
         let keys = |snapshot: &Snapshot| -> Vec<_> {
             snapshot.rules.iter().map(normalise::rule_key).collect()
         };
         assert_eq!(keys(&old), keys(&new));
 
-        // Again, on what is there: nothing changes.
+        // Again, on what is there: nothing changes. A real sysfs follows the rename by itself.
+        net.forget("z9");
+        net.device("a0", "0000:00:03.0", 7);
         net.restore(&old);
         let again = net.take();
         assert_eq!(again.routes.len(), new.routes.len());
         assert_eq!(again.rules, new.rules);
         assert_eq!(again.addresses.len(), new.addresses.len());
+    });
+}
+
+#[test]
+fn swapped_names_are_swapped_back() {
+    in_namespace(|net| {
+        ip("link add eth0 type veth peer name eth1");
+        ip("addr add 10.1.0.1/24 dev eth0");
+        ip("addr add 10.2.0.1/24 dev eth1");
+        ip("link set eth0 up");
+        ip("link set eth1 up");
+        net.device("eth0", "0000:00:03.0", 0);
+        net.device("eth1", "0000:00:04.0", 1);
+        let old = net.take();
+        assert!(fresh_namespace());
+        ip("link add eth0 type veth peer name eth1");
+        net.forget("eth0");
+        net.forget("eth1");
+        net.device("eth0", "0000:00:04.0", 0);
+        net.device("eth1", "0000:00:03.0", 1);
+        // The fake sysfs does not follow a rename as the real one does, so that each NIC is
+        // restored by itself.
+        let mut words = Vec::new();
+        let mut report = |text: String| words.push(text);
+        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let nic = |name: &str| old.nics().find(|(link, _)| link.name == name).unwrap().1;
+        assert_eq!(restorer.missing().count(), 2);
+        assert!(restorer.restore_link(nic("eth0"), &mut report).unwrap());
+        assert_eq!(restorer.missing().count(), 1);
+        let other = ip_show("-o link show");
+        let temporary = other.split_whitespace().find_map(|word| {
+            let name = word.split(['@', ':']).next()?;
+            name.starts_with("baton").then(|| name.to_owned())
+        });
+        net.device(&temporary.unwrap(), "0000:00:04.0", 0);
+        net.forget("eth0");
+        net.forget("eth1");
+        net.device("eth0", "0000:00:03.0", 0);
+        assert!(restorer.restore_link(nic("eth1"), &mut report).unwrap());
+        restorer
+            .finish(Duration::from_secs(1), &mut report)
+            .unwrap();
+        assert_eq!(words, Vec::<String>::new());
+        assert!(ip_show("addr show eth0").contains("10.1.0.1/24"));
+        assert!(ip_show("addr show eth1").contains("10.2.0.1/24"));
+    });
+}
+
+#[test]
+fn a_bridge_gets_its_ports_and_settings() {
+    in_namespace(|net| {
+        if !try_ip("link add br0 type bridge stp_state 0 ageing_time 12300 priority 77") {
+            eprintln!("SKIPPED: no bridge on this host");
+            return;
+        }
+        ip("link add a0 type veth peer name b0");
+        ip("link set a0 master br0");
+        ip("link set a0 type bridge_slave hairpin on cost 55");
+        ip("link set a0 up");
+        ip("link set br0 up");
+        ip("addr add 10.5.0.1/24 dev br0");
+        let old = net.take();
+        assert!(fresh_namespace());
+        net.restore(&old);
+        let new = net.take();
+        let bridge = new.links.iter().find(|link| link.name == "br0").unwrap();
+        let port = new.links.iter().find(|link| link.name == "a0").unwrap();
+        assert_eq!(port.master, Some(bridge.index));
+        assert_eq!(old.links.len(), new.links.len());
+        let was = |name: &str| old.links.iter().find(|link| link.name == name).unwrap();
+        let settings = |link: &Link| {
+            let read_only = link::read_only_data("bridge");
+            let mut all = link.data.clone();
+            all.retain(|item| !read_only.contains(&item.id()));
+            all
+        };
+        assert_eq!(settings(was("br0")), settings(bridge));
+        assert_eq!(was("br0").mac(), bridge.mac());
+        assert_eq!(was("br0").index, bridge.index, "a free index is kept");
+        let port_details = ip_show("-d link show a0");
+        assert!(port_details.contains("hairpin on") && port_details.contains("cost 55"));
+    });
+}
+
+#[test]
+fn a_vlan_is_made_on_its_lower_link() {
+    in_namespace(|net| {
+        ip("link add a0 type veth peer name b0");
+        if !try_ip("link add link a0 name a0.7 type vlan id 7 egress-qos-map 1:2") {
+            eprintln!("SKIPPED: no vlan on this host");
+            return;
+        }
+        ip("link set a0 up");
+        ip("link set a0.7 up");
+        ip("addr add 10.7.0.1/24 dev a0.7");
+        let old = net.take();
+        assert!(fresh_namespace());
+        net.restore(&old);
+        let shown = ip_show("-d link show a0.7");
+        assert!(shown.contains("id 7") && shown.contains("1:2"), "{shown}");
+        assert!(ip_show("addr show a0.7").contains("10.7.0.1/24"));
+    });
+}
+
+#[test]
+fn what_cannot_be_made_is_named() {
+    in_namespace(|net| {
+        ip("link add a0 type veth peer name b0");
+        ip("addr add 10.1.0.1/24 dev a0");
+        ip("link set a0 up");
+        ip("link set b0 up");
+        ip("route add 10.2.0.0/16 dev a0");
+        let mut old = net.take();
+        for link in &mut old.links {
+            if link.name == "a0" {
+                link.kind = LinkKind::Virtual("wireguard".to_owned());
+                link.lower = None;
+            }
+            if link.name == "b0" {
+                link.kind = LinkKind::Physical(NicIdentity {
+                    place: "0000:00:09.0".to_owned(),
+                    port: 0,
+                    permanent_mac: Vec::new(),
+                });
+            }
+        }
+        assert!(fresh_namespace());
+        let mut words = Vec::new();
+        let mut report = |text: String| words.push(text);
+        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let restored = restorer
+            .finish(Duration::from_millis(200), &mut report)
+            .unwrap();
+        assert_eq!(restored.missing, ["b0 (0000:00:09.0)"]);
+        let all = words.join("\n");
+        assert!(all.contains("a0 (wireguard) is not made again"), "{all}");
+        assert!(all.contains("route 10.2.0.0/16 in table 254"), "{all}");
+        assert!(
+            all.contains("NIC b0 (0000:00:09.0) did not appear"),
+            "{all}"
+        );
+    });
+}
+
+#[test]
+fn a_late_nic_is_waited_for_and_held_links_stay_down() {
+    in_namespace(|net| {
+        ip("link add a0 type veth peer name b0");
+        ip("addr add 10.1.0.1/24 dev a0");
+        ip("link set a0 up");
+        ip("link set b0 up");
+        net.device("a0", "0000:00:03.0", 1);
+        net.device("b0", "0000:00:04.0", 1);
+        let old = net.take();
+        assert!(fresh_namespace());
+        let mut words = Vec::new();
+        let mut report = |text: String| words.push(text);
+        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        restorer.hold(true);
+        assert!(!restorer.restore_available(&mut report).unwrap());
+        let late = Command::new("sh")
+            .args(["-c", "sleep 0.3; ip link add a0 type veth peer name b0"])
+            .spawn();
+        let begin = std::time::Instant::now();
+        let patience = Duration::from_secs(10);
+        let restored = restorer.finish(patience, &mut report).unwrap();
+        late.unwrap().wait().unwrap();
+        assert!(begin.elapsed() < patience / 2, "woken by the notice");
+        assert!(restored.missing.is_empty());
+        assert!(ip_show("addr show a0").contains("10.1.0.1/24"));
+
+        // Held: named and configured, but down and without address.
+        ip("link del a0");
+        ip("link add a0 type veth peer name b0");
+        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        restorer.hold(true);
+        restorer.restore_available(&mut report).unwrap();
+        assert!(!ip_show("addr show a0").contains("10.1.0.1/24"));
+        assert!(!ip_show("link show a0").contains(",UP"));
+        restorer.hold(false);
+        restorer.restore_available(&mut report).unwrap();
+        assert!(ip_show("addr show a0").contains("10.1.0.1/24"));
+        assert_eq!(words, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_watcher_sees_each_kind_of_change() {
+    in_namespace(|_| {
+        let mut watcher = Watcher::new().unwrap();
+        assert!(!watcher.changed());
+        for line in [
+            "link set lo up",
+            "addr add 10.1.0.1/24 dev lo",
+            "-6 addr add 2001:db8::1/64 dev lo",
+            "route add blackhole 10.2.0.0/16",
+            "-6 route add blackhole 2001:db8:2::/48",
+            "rule add from 10.1.0.0/24 table 9",
+            "-6 rule add from 2001:db8::/64 table 9",
+        ] {
+            ip(line);
+            assert!(watcher.changed(), "{line}");
+            assert!(!watcher.changed(), "drained after {line}");
+        }
+    });
+}
+
+#[test]
+fn a_snapshot_that_is_too_large_says_so() {
+    in_namespace(|net| {
+        ip("link set lo up");
+        ip("route add blackhole 10.2.0.0/16");
+        let mut snapshot = net.take();
+        let route = snapshot.routes.first().unwrap().clone();
+        snapshot.routes = vec![route; 10_000];
+        let error = snapshot.to_bytes().unwrap_err().to_string();
+        assert!(error.contains("10000 routes"), "{error}");
+        assert!(Snapshot::from_bytes(&[1, 2, 3]).is_err());
     });
 }

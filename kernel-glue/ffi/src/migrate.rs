@@ -65,7 +65,7 @@ struct KernelSink<'a> {
 }
 
 impl Sink for KernelSink<'_> {
-    fn begin_file(&mut self, file: &FileInfo) -> Result<(), SinkError> {
+    fn begin_file(&mut self, file: &FileInfo<'_>) -> Result<(), SinkError> {
         self.size = file.size;
         glue::sink_begin(self.sink, file.ino, file.generation).map_err(SinkError)
     }

@@ -66,6 +66,8 @@ pub fn inspect_inode<M: ForeignMemory>(
         }
         Ok::<(), Error>(())
     })?;
+    let mut path = Path::new();
+    path_of(view, &inode, root, &budget, &mut path)?;
     Ok(InodeFacts {
         ino: inode.i_ino()?,
         generation: inode.i_generation()?,
@@ -78,7 +80,7 @@ pub fn inspect_inode<M: ForeignMemory>(
         dirty,
         unwritten,
         values: walked.passed.values,
-        path: path_of(view, &inode, root, &budget)?,
+        path,
     })
 }
 

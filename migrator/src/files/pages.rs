@@ -10,7 +10,7 @@ use crate::objects::address_space::AddressSpace;
 use crate::objects::buffer_head::Buffers;
 use crate::objects::page::Page;
 use crate::view::View;
-use crate::walk::xarray::{Entry, Passed};
+use crate::walk::xarray::{Entry, Passed, Walk};
 
 /// What a walk over a file's pages found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,8 +43,8 @@ impl Walked {
 
 /// Calls `visit` for each page or folio of `mapping`, in the order of the file. Stops early when
 /// there are more than `nrpages`.
-pub(super) fn for_each_page<M, E>(
-    view: &View<'_, M>,
+pub(super) fn for_each_page<'v, M, E>(
+    view: &'v View<'v, M>,
     mapping: &AddressSpace<'_, M>,
     nrpages: u64,
     budget: &mut TreeBudget,
@@ -55,7 +55,8 @@ where
     E: From<Error>,
 {
     let mut walked = Walked::default();
-    let mut tree = mapping.pages(budget)?;
+    let mut tree = Walk::new(view);
+    tree.start(mapping.i_pages()?, budget)?;
     // A folio of which every slot holds the first page, as before multi-order entries: its
     // address, and the index behind it.
     let mut repeated = None;

@@ -45,6 +45,12 @@ impl Path {
         self.truncated
     }
 
+    /// Makes it absent again.
+    pub(crate) const fn clear(&mut self) {
+        self.start = PATH_CAPACITY;
+        self.truncated = false;
+    }
+
     /// Puts `/name` before it, or marks it truncated.
     pub(crate) fn prepend(&mut self, name: &[u8]) {
         let room = name

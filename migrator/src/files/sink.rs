@@ -6,7 +6,7 @@ use crate::files::Path;
 use crate::objects::inode::Times;
 
 /// Most segments of one [`Sink::write`].
-pub const MAX_SEGMENTS: usize = 128;
+pub const MAX_SEGMENTS: usize = 64;
 /// Most bytes of one [`Sink::write`]; well below what a kernel writes in one call.
 pub const MAX_WRITE: u64 = 1 << 30;
 
@@ -26,7 +26,7 @@ pub struct SinkError(pub i32);
 
 /// A file that has something to carry over.
 #[derive(Clone, Copy, Debug)]
-pub struct FileInfo {
+pub struct FileInfo<'a> {
     /// Inode number.
     pub ino: u64,
     /// Generation of the inode number; with it the file's handle.
@@ -45,7 +45,7 @@ pub struct FileInfo {
     /// Pages in the cache, clean ones too.
     pub nrpages: u64,
     /// One of its names; may be truncated or absent.
-    pub path: Path,
+    pub path: &'a Path,
 }
 
 /// What was done for a file.
@@ -112,7 +112,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// If it cannot be taken.
-    fn begin_file(&mut self, file: &FileInfo) -> Result<(), SinkError>;
+    fn begin_file(&mut self, file: &FileInfo<'_>) -> Result<(), SinkError>;
 
     /// The file's content from `offset` on, in the order of `segments`: at most
     /// [`MAX_SEGMENTS`] of them and [`MAX_WRITE`] bytes.

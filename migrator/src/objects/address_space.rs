@@ -3,7 +3,6 @@
 use handoff_abi::descriptor::{MemberId, PageTreeShape};
 
 use crate::address::ForeignVa;
-use crate::budget::TreeBudget;
 use crate::error::{Error, Fault};
 use crate::memory::ForeignMemory;
 use crate::view::View;
@@ -63,15 +62,11 @@ impl<'v, M: ForeignMemory> AddressSpace<'v, M> {
         xarray::root_marks(self.view, self.i_pages()?)
     }
 
-    /// The entries of `i_pages`.
+    /// Address of `i_pages`, an xarray.
     ///
     /// # Errors
-    /// If the root cannot be read, or the tree is of another shape than an xarray.
-    pub fn pages(&self, budget: &mut TreeBudget) -> Result<xarray::Walk<'v, M>, Error> {
-        xarray::Walk::new(self.view, self.i_pages()?, budget)
-    }
-
-    fn i_pages(&self) -> Result<ForeignVa, Error> {
+    /// If the tree is of another shape.
+    pub fn i_pages(&self) -> Result<ForeignVa, Error> {
         let shape = self.view.descriptor().page_tree_shape();
         match shape {
             PageTreeShape::XARRAY => self

@@ -75,41 +75,58 @@ impl<'v, M: ForeignMemory> Dentry<'v, M> {
     }
 }
 
-/// A path of `inode` below `root`, the root of its file system; absent if it has none.
+/// Puts into `path` a path of `inode` below `root`, the root of its file system; absent if it
+/// has none.
 ///
 /// # Errors
-/// If the chain of its dentries cannot be read or believed.
+/// If the chain of its dentries cannot be read or believed; the path is absent then.
 pub fn path_of<M: ForeignMemory>(
     view: &View<'_, M>,
     inode: &Inode<'_, M>,
     root: ForeignVa,
     budget: &Budget,
-) -> Result<Path, Error> {
-    let mut path = Path::new();
+    path: &mut Path,
+) -> Result<(), Error> {
+    path.clear();
     let mut aliases = inode.i_dentry(budget)?;
-    let mut name = [0; NAME_MAX];
     // Bounded by the list's own budget.
     while let Some(alias) = aliases.next_object()? {
         if Dentry::new(view, alias).is_unhashed()? {
             continue;
         }
-        let mut at = alias;
-        let mut guard = CycleGuard::new(at);
-        let mut depth = Remaining::new(u64::from(budget.path_depth), Bound::PathDepth);
-        while at != root {
-            depth.take(1, DENTRY, at)?;
-            let dentry = Dentry::new(view, at);
-            let parent = dentry.d_parent()?;
-            if parent == at {
-                return Err(Error::new(DENTRY, alias, Fault::NotTheRoot(at)));
-            }
-            if guard.closes(parent) {
-                return Err(Error::new(DENTRY, parent, Fault::Cycle));
-            }
-            path.prepend(dentry.d_name(&mut name)?);
-            at = parent;
+        let result = climb(view, alias, root, budget, path);
+        if result.is_err() {
+            path.clear();
         }
-        return Ok(path);
+        return result;
     }
-    Ok(path)
+    Ok(())
+}
+
+/// Prepends the names from `alias` up to `root`.
+fn climb<M: ForeignMemory>(
+    view: &View<'_, M>,
+    alias: ForeignVa,
+    root: ForeignVa,
+    budget: &Budget,
+    path: &mut Path,
+) -> Result<(), Error> {
+    let mut name = [0; NAME_MAX];
+    let mut at = alias;
+    let mut guard = CycleGuard::new(at);
+    let mut depth = Remaining::new(u64::from(budget.path_depth), Bound::PathDepth);
+    while at != root {
+        depth.take(1, DENTRY, at)?;
+        let dentry = Dentry::new(view, at);
+        let parent = dentry.d_parent()?;
+        if parent == at {
+            return Err(Error::new(DENTRY, alias, Fault::NotTheRoot(at)));
+        }
+        if guard.closes(parent) {
+            return Err(Error::new(DENTRY, parent, Fault::Cycle));
+        }
+        path.prepend(dentry.d_name(&mut name)?);
+        at = parent;
+    }
+    Ok(())
 }

@@ -19,15 +19,13 @@ use crate::error::{Bound, Error, Fault};
 use crate::memory::ForeignMemory;
 use crate::view::View;
 
-use entry::{classify, Slot};
+use entry::{classify, index_of, Slot};
 pub use entry::{root_marks, Entry, Marks, Passed};
 
 /// Levels of the deepest tree: 64 index bits, 6 a level.
 pub const MAX_DEPTH: usize = 11;
 /// Slots of the largest node.
 const MAX_SLOTS: usize = 64;
-/// Pages of the largest file: `MAX_LFS_FILESIZE`.
-const MAX_INDEX: u64 = 1 << 51;
 
 const NODE: &str = "xa_node";
 
@@ -58,42 +56,51 @@ pub struct Walk<'v, M> {
 }
 
 impl<'v, M: ForeignMemory> Walk<'v, M> {
-    /// Starts at the root of the tree at `xarray`.
-    ///
-    /// # Errors
-    /// If the root cannot be read or is not a node.
-    pub fn new(
-        view: &'v View<'v, M>,
-        xarray: ForeignVa,
-        budget: &mut TreeBudget,
-    ) -> Result<Self, Error> {
-        let mut walk = Self {
+    /// A walk over nothing until [started](Self::start): so large an object is made in place.
+    #[must_use]
+    pub const fn new(view: &'v View<'v, M>) -> Self {
+        Self {
             view,
             single: None,
             frames: heapless::Vec::new(),
             leaf: [0; MAX_SLOTS],
-            passed: Passed::default(),
-        };
-        let head = view.read_pointer(xarray, MemberId::XARRAY_XA_HEAD)?.raw();
+            passed: Passed {
+                values: 0,
+                placeholders: 0,
+            },
+        }
+    }
+
+    /// Starts at the root of the tree at `xarray`.
+    ///
+    /// # Errors
+    /// If the root cannot be read or is not a node.
+    pub fn start(&mut self, xarray: ForeignVa, budget: &mut TreeBudget) -> Result<(), Error> {
+        self.frames.clear();
+        self.single = None;
+        let head = self
+            .view
+            .read_pointer(xarray, MemberId::XARRAY_XA_HEAD)?
+            .raw();
         match classify(head) {
             Slot::Empty => {}
             Slot::Pointer(pointer) => {
-                let marks = root_marks(view, xarray)?;
-                walk.single = Some(Entry {
+                let marks = root_marks(self.view, xarray)?;
+                self.single = Some(Entry {
                     index: 0,
                     pointer,
                     marks,
                     span: 1,
                 });
             }
-            Slot::Value => walk.passed.values = 1,
-            Slot::Placeholder => walk.passed.placeholders = 1,
-            Slot::Node(node) => walk.enter(node, 0, None, budget)?,
+            Slot::Value => self.passed.values = 1,
+            Slot::Placeholder => self.passed.placeholders = 1,
+            Slot::Node(node) => self.enter(node, 0, None, budget)?,
             Slot::Sibling => {
                 return Err(Error::new("xarray", xarray, Fault::NodeEntry(head)));
             }
         }
-        Ok(walk)
+        Ok(())
     }
 
     /// What was passed over so far.
@@ -119,7 +126,8 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
             match classify(entry) {
                 Slot::Empty => {}
                 Slot::Pointer(pointer) => {
-                    let index = index_of(&frame, slot).ok_or_else(|| error(Fault::Index(entry)))?;
+                    let index = index_of(frame.base, frame.shift, slot)
+                        .ok_or_else(|| error(Fault::Index(entry)))?;
                     let span = self.pass_siblings(slot)?;
                     let bit = |bits: u64| bits.checked_shr(u32::from(slot)).unwrap_or(0) & 1 == 1;
                     let marks = Marks {
@@ -142,7 +150,8 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
                     self.pass_siblings(slot)?;
                 }
                 Slot::Node(node) => {
-                    let base = index_of(&frame, slot).ok_or_else(|| error(Fault::Index(entry)))?;
+                    let base = index_of(frame.base, frame.shift, slot)
+                        .ok_or_else(|| error(Fault::Index(entry)))?;
                     self.enter(node, base, Some((frame.shift, slot)), budget)?;
                 }
                 // A sibling of nothing to its left.
@@ -288,10 +297,4 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
             writeback,
         })
     }
-}
-
-fn index_of(frame: &Frame, slot: u8) -> Option<u64> {
-    let step = 1_u64.checked_shl(u32::from(frame.shift))?;
-    let index = frame.base.checked_add(u64::from(slot).checked_mul(step)?)?;
-    (index < MAX_INDEX).then_some(index)
 }

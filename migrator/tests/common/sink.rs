@@ -46,7 +46,7 @@ pub struct Recorder {
 }
 
 impl Sink for Recorder {
-    fn begin_file(&mut self, info: &FileInfo) -> Result<(), SinkError> {
+    fn begin_file(&mut self, info: &FileInfo<'_>) -> Result<(), SinkError> {
         self.calls += 1;
         assert!(self.open.is_none(), "a file was neither ended nor lost");
         self.open = Some(info.ino);

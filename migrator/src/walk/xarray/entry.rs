@@ -9,6 +9,8 @@ use crate::view::View;
 
 /// Internal entries up to here are not nodes.
 const MAX_SPECIAL: u64 = 4096;
+/// Pages of the largest file: `MAX_LFS_FILESIZE`.
+const MAX_INDEX: u64 = 1 << 51;
 
 /// Marks of an entry or of a whole tree, by what the page cache uses them for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,4 +90,11 @@ pub fn root_marks<M: ForeignMemory>(view: &View<'_, M>, xarray: ForeignVa) -> Re
         dirty: is_set(hot.mark_dirty),
         writeback: is_set(hot.mark_writeback),
     })
+}
+
+/// First index of a slot; `None` beyond the largest file.
+pub(super) fn index_of(base: u64, shift: u8, slot: u8) -> Option<u64> {
+    let step = 1_u64.checked_shl(u32::from(shift))?;
+    let index = base.checked_add(u64::from(slot).checked_mul(step)?)?;
+    (index < MAX_INDEX).then_some(index)
 }

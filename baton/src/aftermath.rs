@@ -1,0 +1,123 @@
+//! What the service does not need and so comes after it: the CPUs and the memory of the 1st OS.
+//!
+//! A process of its own does it, beside the root file system's userland.
+
+use crate::agent::log;
+use crate::cpus::Cpus;
+use crate::describe::ranges_of;
+use crate::device::Device;
+use crate::region::Region;
+use crate::takeover::{count, stamp};
+use anyhow::{Context, Result};
+use handoff_abi::ioctl::{self, RangeArgs, WaitArgs};
+use handoff_abi::machine::{MachinePage, RangeKind};
+use handoff_abi::timeline::{Counter, Phase};
+use std::path::{Path, PathBuf};
+use zerocopy::FromZeros;
+
+/// Name of the child's first argument.
+pub const COMMAND: &str = "aftermath";
+
+/// Starts the process. It is this very program: the descriptor of it is passed on, for the file
+/// is gone with the initramfs.
+///
+/// # Errors
+/// It cannot be started.
+pub fn spawn(_device: &Device, _region: &Region) -> Result<()> {
+    std::process::Command::new("/proc/self/exe")
+        .arg(COMMAND)
+        .spawn()
+        .context("starting the background process")?;
+    Ok(())
+}
+
+/// The process.
+///
+/// # Errors
+/// The module is not there; single failures are logged and do not end it.
+pub fn run() -> Result<()> {
+    let device = Device::open()?;
+    let info = device.info()?;
+    let region = Region::map(&device, info.inherited_region)?;
+    let machine = region.machine()?;
+    let mut args = WaitArgs::new_zeroed();
+    device.request(&ioctl::QUIET_DEVICES, &mut args)?;
+    device.request(&ioctl::FORGET, &mut args)?;
+    let cpus = bring_cpus_online(&device, &machine)?;
+    count(&region, Counter::CPUS, cpus);
+    stamp(&device, Phase::CPUS_ONLINE);
+    let bytes = add_memory(&device, &machine);
+    count(&region, Counter::MEMORY, bytes);
+    stamp(&device, Phase::MEMORY_ONLINE);
+    log(&format!(
+        "{cpus} CPUs and {} MiB of the 1st OS taken over",
+        bytes >> 20
+    ));
+    Ok(())
+}
+
+/// Brings every CPU of the machine online that is not. A CPU that this kernel knows but the
+/// machine does not have is left alone.
+fn bring_cpus_online(device: &Device, machine: &MachinePage) -> Result<u64> {
+    let known: Vec<u32> = machine
+        .apic_ids
+        .iter()
+        .take(machine.cpu_count as usize)
+        .copied()
+        .collect();
+    let info = device.info()?;
+    let cpus = Cpus::new(Path::new("/sys"));
+    let online = cpus.online()?;
+    let mut brought = 0;
+    for entry in info.cpus.iter().take(info.cpu_count as usize) {
+        if online.contains(&entry.cpu) || !known.contains(&entry.apic_id) {
+            continue;
+        }
+        match cpus.set_online(entry.cpu, true) {
+            Ok(()) => brought += 1,
+            Err(error) => log(&format!("{error:#}")),
+        }
+    }
+    Ok(brought)
+}
+
+/// Adds the 1st OS's memory, as far as it is whole memory blocks of this kernel, and brings it
+/// online so that it can be given away again: movable, but for a part that the kernel needs for
+/// itself.
+fn add_memory(device: &Device, machine: &MachinePage) -> u64 {
+    let block = block_size().unwrap_or(machine.memory_block_size).max(1);
+    let mut bytes = 0;
+    for range in ranges_of(machine, RangeKind::FIRST) {
+        let start = range.start.next_multiple_of(block);
+        let end = range.end / block * block;
+        for base in (start..end).step_by(usize::try_from(block).unwrap_or(usize::MAX)) {
+            let mut args = RangeArgs::new_zeroed();
+            args.base = base;
+            args.size = block;
+            match device
+                .request(&ioctl::ADD_MEMORY, &mut args)
+                .and_then(|()| online(base / block))
+            {
+                Ok(()) => bytes += block,
+                Err(error) => log(&format!("memory at {base:#x}: {error:#}")),
+            }
+        }
+    }
+    bytes
+}
+
+fn block_size() -> Option<u64> {
+    let text = std::fs::read_to_string("/sys/devices/system/memory/block_size_bytes").ok()?;
+    u64::from_str_radix(text.trim(), 16).ok()
+}
+
+/// Every other block is movable, so that there is memory for the kernel itself and memory that
+/// the next partition can be made of.
+fn online(number: u64) -> Result<()> {
+    let path = PathBuf::from(format!("/sys/devices/system/memory/memory{number}/state"));
+    let state = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    if state.trim() == "online" {
+        return Ok(());
+    }
+    std::fs::write(&path, "online_movable").with_context(|| format!("{}", path.display()))
+}

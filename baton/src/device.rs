@@ -1,0 +1,170 @@
+//! `/dev/baton`: requests to the module, and physical memory through it.
+#![allow(unsafe_code, reason = "ioctl and mmap of the module's device")]
+
+use anyhow::{bail, Context, Result};
+use handoff_abi::ioctl::{self, Request};
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The module's device node.
+pub const PATH: &str = "/dev/baton";
+
+/// The open device.
+#[derive(Debug)]
+pub struct Device {
+    file: File,
+}
+
+/// A request's argument type, tied to the request by its size.
+pub trait Argument: FromBytes + IntoBytes {}
+impl<T: FromBytes + IntoBytes> Argument for T {}
+
+impl Device {
+    /// Opens the device and makes sure that command and module speak the same version.
+    ///
+    /// # Errors
+    /// The module is not loaded, or is of another version.
+    pub fn open() -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(PATH)
+            .with_context(|| format!("opening {PATH}; is baton.ko loaded, and are you root?"))?;
+        let device = Self { file };
+        let info = device.info()?;
+        if info.abi_version != handoff_abi::ABI_VERSION {
+            bail!(
+                "baton.ko speaks version {} of the handoff ABI, this command version {}; \
+                 install both from one build",
+                info.abi_version,
+                handoff_abi::ABI_VERSION
+            );
+        }
+        Ok(device)
+    }
+
+    /// What the module knows of this kernel and machine.
+    ///
+    /// # Errors
+    /// The request fails.
+    pub fn info(&self) -> Result<ioctl::InfoArgs> {
+        let mut args = Box::new(ioctl::InfoArgs::new_zeroed_value());
+        self.request(&ioctl::INFO, &mut *args)?;
+        Ok(*args)
+    }
+
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// The kernel's error, as [`std::io::Error`] inside.
+    pub fn request<T: Argument>(&self, request: &Request, args: &mut T) -> Result<()> {
+        self.try_request(request, args)
+            .with_context(|| format!("baton.ko refused {}", request.name))
+    }
+
+    /// As [`Self::request`], with the bare error for callers that tell errors apart.
+    ///
+    /// # Errors
+    /// The kernel's error.
+    pub fn try_request<T: Argument>(
+        &self,
+        request: &Request,
+        args: &mut T,
+    ) -> Result<(), std::io::Error> {
+        assert_eq!(size_of::<T>(), request.size, "argument of {}", request.name);
+        let pointer: *mut T = args;
+        // SAFETY: the request's code carries the argument's size, which was just compared; the
+        // module reads and writes exactly that much.
+        let result = unsafe { libc::ioctl(self.file.as_raw_fd(), request.code(), pointer) };
+        if result < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Maps `len` bytes of physical memory at `at`, which the module must hold.
+    ///
+    /// # Errors
+    /// The module does not hold it.
+    pub fn map(&self, at: u64, len: usize) -> Result<Memory> {
+        let offset = libc::off_t::try_from(at).context("physical address out of range")?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let pointer = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                self.file.as_raw_fd(),
+                offset,
+            )
+        };
+        if pointer == libc::MAP_FAILED {
+            let error = std::io::Error::last_os_error();
+            bail!("baton.ko does not let {len} bytes at {at:#x} be mapped: {error}");
+        }
+        let base = NonNull::new(pointer.cast()).context("mmap returned null")?;
+        Ok(Memory { base, len })
+    }
+}
+
+/// Physical memory, mapped.
+#[derive(Debug)]
+pub struct Memory {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is not tied to a thread.
+unsafe impl Send for Memory {}
+// SAFETY: shared access is through `shared_page::Section` alone, which is atomic or volatile;
+// plain access needs `&mut`.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Where it is mapped.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Its length, bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Its bytes, to be filled in while nobody else uses the memory: before the partition's CPU
+    /// is started.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: mapped readable and writable for `len` bytes while `self` lives; the module
+        // gave the memory to this process alone, and no CPU runs in it yet.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing borrowed from it outlives it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// `FromZeros::new_zeroed` under a name that does not need the trait in scope.
+trait NewZeroed: Sized {
+    fn new_zeroed_value() -> Self;
+}
+
+impl<T: FromBytes> NewZeroed for T {
+    fn new_zeroed_value() -> Self {
+        T::new_zeroed()
+    }
+}

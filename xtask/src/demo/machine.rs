@@ -1,0 +1,129 @@
+//! One machine of the demonstration, booted by its first kernel.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::setup::Setup;
+use crate::image::UP;
+use crate::oracle::{AckServer, GuestClient};
+use crate::progress;
+use crate::vm::{Bus, Serial, Vm, VmBuilder};
+
+/// Ports of the guest.
+const EXEC: u16 = 7000;
+const SERVICE: u16 = 7001;
+/// The host, as the guest sees it.
+const HOST: &str = "10.0.2.2";
+
+/// CPUs and memory of the machine before anything is taken from it.
+const CPUS: u32 = 4;
+const MIB: u32 = 3072;
+
+/// Where the workload works.
+pub const WORK: &str = "/work";
+
+/// Writers of the workload: one of each kind.
+pub const WRITERS: usize = baton_guest::workload::KINDS.len();
+
+const BOOT: Duration = Duration::from_secs(90);
+const SOON: Duration = Duration::from_secs(30);
+/// How long the manifest of all files may take under emulation.
+const LISTING: Duration = Duration::from_secs(300);
+
+/// A running machine and how to reach it.
+pub struct Machine {
+    /// The virtual machine; it dies with this.
+    pub vm: Vm,
+    /// Runs commands on it, whichever kernel it has.
+    pub client: GuestClient,
+    /// Its service.
+    pub service: SocketAddr,
+}
+
+impl Machine {
+    /// Boots `disk` and waits until the machine can be given commands.
+    pub fn boot(setup: &Setup, disk: &Path, append: &str, dir: &Path) -> Result<Self> {
+        let timer = progress::timed("Booting", &setup.from.release);
+        let mut vm = VmBuilder::new(&setup.from.vmlinuz)
+            .initrd(&setup.initrd)
+            .disk(disk, Bus::Virtio)
+            .append(append)
+            .cpus(CPUS)
+            .memory(MIB)
+            .forward(EXEC)
+            .forward(SERVICE)
+            .start(&setup.qemu, dir)?;
+        vm.wait_for(Serial::First, UP, BOOT)?;
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let client = GuestClient::new(local(vm.port(EXEC)?));
+        let service = local(vm.port(SERVICE)?);
+        client.wait_ready(SOON)?;
+        timer.done();
+        Ok(Self {
+            vm,
+            client,
+            service,
+        })
+    }
+
+    /// Runs a line of shell; its output without the last newline.
+    pub fn shell(&self, line: &str) -> Result<String> {
+        let output = self.client.run(&["/bin/sh", "-c", line], SOON)?;
+        Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
+    }
+
+    /// Lets dirty data stay in the cache until the update, and some of it be on
+    /// its way to the disk at any instant.
+    ///
+    /// No writer is ever throttled (`dirty_bytes` is far away) and nothing is
+    /// written for its age. Only what exceeds the cache to be built up is written
+    /// in the background: with all writers at work the amount of dirty data stays
+    /// around that limit, and there is always some writeback under way. The
+    /// writers that sync add theirs.
+    pub fn hold_dirty(&self, cache: u64) -> Result<()> {
+        let background = cache + (32 << 20);
+        let limit = (2 * cache).max(1 << 30);
+        self.shell(&format!(
+            "cd /proc/sys/vm && echo {limit} >dirty_bytes && echo {background} \
+             >dirty_background_bytes && echo 360000 >dirty_expire_centisecs && \
+             echo 100 >dirty_writeback_centisecs"
+        ))
+        .map(drop)
+        .context("cannot set vm.dirty_*")
+    }
+
+    /// Starts one writer of each kind; they report to `acks`.
+    pub fn start_workload(&self, acks: &AckServer, cache: u64, seed: u64) -> Result<()> {
+        let host = format!("{HOST}:{}", acks.port());
+        let (cache, seed) = (cache.to_string(), seed.to_string());
+        let command = [
+            "/usr/sbin/baton-guest",
+            "workload",
+            "--processes",
+            "--dir",
+            WORK,
+            "--ack",
+            &host,
+            "--cache",
+            &cache,
+            "--seed",
+            &seed,
+        ];
+        let log = "/var/log/workload.log";
+        self.client
+            .start(&command, log)
+            .map(drop)
+            .context("cannot start the workload")
+    }
+
+    /// What the workload's files are now, as the machine's programs see them.
+    pub fn manifest(&self) -> Result<Vec<u8>> {
+        let command = ["/usr/sbin/baton-guest", "manifest", "--dir", WORK];
+        self.client
+            .run(&command, LISTING)
+            .context("cannot list the workload's files")
+    }
+}

@@ -1,0 +1,215 @@
+//! One run, from boot to verdict.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use baton_guest::content::Rng;
+
+use super::findings::{has_cpus, has_memory, problems};
+use super::machine::{Machine, WRITERS};
+use super::observe::Facts;
+use super::outcome::Outcome;
+use super::setup::Setup;
+use super::{takeover, Args};
+use crate::oracle::{check, AckLog, AckServer, Manifest, Options, ProbeConfig, ServiceProbe};
+use crate::progress;
+
+/// The random instant is at most this long after the cache is built up...
+const INSTANT_MAX: Duration = Duration::from_millis(4000);
+/// ...and drawn with this as the first writer's number, so that it has nothing
+/// to do with the writers' own choices.
+const INSTANT_CHOICE: u32 = u32::MAX;
+/// Time for the workload to build up its cache, per 16 MiB and besides.
+const FILL_STEP: Duration = Duration::from_secs(4);
+const FILL: Duration = Duration::from_secs(90);
+/// How long the machine may take to get back what a kernel needs time for.
+const RECOVER: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(300);
+/// Lines of each serial log that a failed run shows.
+const TAIL: usize = 30;
+
+/// Runs once. What goes wrong in the machine is in the outcome; an error is
+/// about this side.
+pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome> {
+    let label = match args.control {
+        true => format!("control-{}", number + 1),
+        false => format!("{}", number + 1),
+    };
+    let folder = setup.folder().join(label);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut outcome = Outcome {
+        run: number + 1,
+        seed,
+        from: setup.from.release.clone(),
+        to: setup.to.release.clone(),
+        control: args.control,
+        folder: folder.clone(),
+        ..Outcome::default()
+    };
+    let disk = setup.fresh_disk(number)?;
+    match play(setup, args, &disk, &mut outcome) {
+        Ok(()) => outcome.problems.extend(problems(&outcome)),
+        Err(error) => {
+            outcome.problems.push(format!("{error:#}"));
+            outcome.diagnosis = Some(diagnosis(&folder));
+        }
+    }
+    if args.keep {
+        let kept = folder.join("disk.img");
+        fs::copy(&disk, &kept).with_context(|| format!("cannot keep {}", kept.display()))?;
+    }
+    fs::remove_file(&disk).context("cannot delete the disk of the run")?;
+    Ok(outcome)
+}
+
+/// The story of a run; the machine ends with it.
+fn play(setup: &Setup, args: &Args, disk: &Path, outcome: &mut Outcome) -> Result<()> {
+    let (folder, release) = (outcome.folder.clone(), setup.to.release.as_str());
+    let mut machine = Machine::boot(setup, disk, &args.append_first, &folder)?;
+    let booted = Facts::of(&machine)?;
+    machine.hold_dirty(args.cache)?;
+
+    let timer = progress::timed("Loading", format_args!("{release} beside it"));
+    let since = Instant::now();
+    let off = if args.control {
+        "baton.migrate=off"
+    } else {
+        ""
+    };
+    let append = format!("{} {off}", args.append_second);
+    takeover::load(&machine, release, append.trim(), &folder.join("load.log"))?;
+    outcome.load_s = Some(since.elapsed().as_secs_f64());
+    outcome.booted = Some(booted.clone());
+    timer.done();
+
+    let probe = ServiceProbe::start(machine.service, probing());
+    let acks = AckServer::start()?;
+    fill(&machine, &acks, args.cache, outcome.seed)?;
+    outcome.before = Some(Facts::of(&machine)?);
+    let range = INSTANT_MAX.as_micros().try_into().unwrap_or(u64::MAX);
+    let instant = Rng::new(outcome.seed, INSTANT_CHOICE).below(range);
+    thread::sleep(Duration::from_micros(instant));
+    outcome.instant_ms = instant as f64 / 1000.0;
+    progress::step(
+        "Updating",
+        format_args!("after {:.0} ms, seed {}", outcome.instant_ms, outcome.seed),
+    );
+    let updated = takeover::update(&mut machine, &probe, release, &folder.join("update.log"));
+    outcome.outside = Some(probe.outage());
+    let since = Instant::now();
+    let log = acks.freeze();
+    fs::write(folder.join("acks.json"), serde_json::to_vec(&log)?)?;
+    updated?;
+
+    judge(&machine, &log, outcome).context("the other kernel runs, but")?;
+    recover(&machine, &booted, since, outcome)?;
+    // The service must still be there after all that.
+    outcome.outside = Some(probe.stop());
+    Ok(())
+}
+
+/// Starts the workload and waits until its cache is built up.
+pub fn fill(machine: &Machine, acks: &AckServer, cache: u64, seed: u64) -> Result<()> {
+    let timer = progress::timed(
+        "Filling",
+        format_args!(
+            "the file cache with {} MiB and {WRITERS} writers",
+            cache >> 20
+        ),
+    );
+    machine.start_workload(acks, cache, seed)?;
+    let steps = u32::try_from(cache >> 24).unwrap_or(u32::MAX);
+    let limit = FILL + FILL_STEP.saturating_mul(steps);
+    let ready = acks.wait(limit, |log| log.filled(WRITERS) || failure(log).is_some());
+    let log = acks.snapshot();
+    if let Some(failure) = failure(&log) {
+        bail!("a writer gave up before the update: {failure}");
+    }
+    ensure!(
+        ready,
+        "the workload has not built up its cache in {} s ({} writers, {} operations)",
+        limit.as_secs(),
+        log.writers.len(),
+        log.acked_ops(),
+    );
+    timer.done();
+    Ok(())
+}
+
+/// The first writer that gave up.
+fn failure(log: &AckLog) -> Option<String> {
+    log.writers.values().find_map(|writer| {
+        let error = writer.failed.as_ref()?;
+        Some(format!("{}: {error}", writer.hello.dir))
+    })
+}
+
+/// How often to ask the service. Each probe costs the emulated machine a
+/// connection.
+fn probing() -> ProbeConfig {
+    ProbeConfig {
+        interval: Duration::from_millis(10),
+        ..ProbeConfig::default()
+    }
+}
+
+/// Fetches what the machine has and says, and asks the oracle.
+fn judge(machine: &Machine, log: &AckLog, outcome: &mut Outcome) -> Result<()> {
+    let timer = progress::timed("Checking", "every file against what was promised");
+    let text = machine.manifest()?;
+    fs::write(outcome.folder.join("manifest.jsonl"), &text)?;
+    let report = check(log, &Manifest::parse(&text)?, &Options::default());
+    timer.done();
+    outcome.oracle = Some(report);
+    let timeline = takeover::ask(machine, "report")?;
+    fs::write(outcome.folder.join("report.json"), timeline.to_string())?;
+    let timeline = serde_json::from_value(timeline);
+    outcome.timeline = Some(timeline.context("`baton report --json` has another form")?);
+    outcome.status = Some(takeover::ask(machine, "status")?);
+    Ok(())
+}
+
+/// Waits for CPUs and memory, which come back in the background.
+fn recover(machine: &Machine, booted: &Facts, since: Instant, outcome: &mut Outcome) -> Result<()> {
+    loop {
+        let after = Facts::of(machine)?;
+        let now = since.elapsed().as_secs_f64();
+        if has_cpus(&after, booted) {
+            outcome.cpus_s.get_or_insert(now);
+        }
+        if has_memory(&after, booted) {
+            outcome.memory_s.get_or_insert(now);
+        }
+        outcome.after = Some(after);
+        let done = outcome.cpus_s.is_some() && outcome.memory_s.is_some();
+        if done || since.elapsed() > RECOVER {
+            return Ok(());
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// Where to look when the machine does not do what it should.
+fn diagnosis(folder: &Path) -> String {
+    let mut text = String::new();
+    for (log, whose) in [("serial0.log", "first"), ("serial1.log", "second")] {
+        let path = folder.join(log);
+        let bytes = fs::read(&path).unwrap_or_default();
+        let content = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = content.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        text.push_str(&format!(
+            "The end of what the {whose} kernel said ({}):\n{tail}\n",
+            path.display()
+        ));
+    }
+    text + "Look for the first complaint in them. Beside them, load.log and update.log are what \
+            `baton` said; with --keep there is the disk, too."
+}

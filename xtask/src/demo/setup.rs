@@ -1,0 +1,121 @@
+//! What all runs between two kernels share: made once, never written to again.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{ensure, Context, Result};
+
+use crate::apt::Apt;
+use crate::cache::{Cache, Scratch};
+use crate::image::{initramfs, Rootfs, BOOT_MODULES};
+use crate::kernels::{self, Kernel};
+use crate::module::build_module;
+use crate::qemu::Qemu;
+use crate::{progress, rustobj, userland};
+
+/// Size of the root file system; sparse.
+const DISK_MIB: u64 = 2560;
+
+/// Kernels, programs and the pristine disk.
+pub struct Setup {
+    /// The kernel that boots.
+    pub from: Kernel,
+    /// The kernel that takes over.
+    pub to: Kernel,
+    /// The emulator.
+    pub qemu: Qemu,
+    /// The initramfs of the kernel that boots.
+    pub initrd: PathBuf,
+    disk: PathBuf,
+    /// Holds the files above.
+    scratch: Scratch,
+}
+
+impl Setup {
+    /// Fetches and builds everything for updates from one kernel to another.
+    pub fn prepare(from: &str, to: &str) -> Result<Self> {
+        let (cache, apt) = open()?;
+        let from = kernels::resolve(&cache, &apt, from)?;
+        let to = kernels::resolve(&cache, &apt, to)?;
+        let mut rootfs = Rootfs::new();
+        for kernel in [&from, &to] {
+            let module = build_module(&cache, &apt, kernel)
+                .with_context(|| format!("cannot build baton.ko for {}", kernel.release))?;
+            let place = format!("/lib/modules/{}/extra/baton.ko", kernel.release);
+            let vmlinuz = format!("/boot/vmlinuz-{}", kernel.release);
+            rootfs = add_modules(rootfs, kernel)
+                .file(&kernel.vmlinuz, vmlinuz, 0o644)
+                .file(module, place, 0o644);
+        }
+        Self::finish(&cache, &apt, from, to, rootfs)
+    }
+
+    /// For a machine that never gets another kernel: needs no module of ours.
+    pub fn without_update(kernel: &str) -> Result<Self> {
+        let (cache, apt) = open()?;
+        let kernel = kernels::resolve(&cache, &apt, kernel)?;
+        let rootfs = add_modules(Rootfs::new(), &kernel);
+        Self::finish(&cache, &apt, kernel.clone(), kernel, rootfs)
+    }
+
+    /// Adds what does not depend on kernels, and makes the files.
+    fn finish(cache: &Cache, apt: &Apt, from: Kernel, to: Kernel, rootfs: Rootfs) -> Result<Self> {
+        let qemu = Qemu::locate(cache, apt)?;
+        let programs = userland::build()?;
+        let rootfs = rootfs.file(programs.baton, "/usr/sbin/baton", 0o755).file(
+            programs.guest,
+            "/usr/sbin/baton-guest",
+            0o755,
+        );
+        let timer = progress::timed("Building", "the disk of the machine");
+        let scratch = cache.scratch("demo")?;
+        let disk = scratch.path().join("pristine.img");
+        let initrd = scratch.path().join("initrd.gz");
+        rootfs.build(cache, apt, DISK_MIB, &disk)?;
+        initramfs(cache, apt, &from, &BOOT_MODULES, &initrd)?;
+        timer.done();
+        Ok(Self {
+            from,
+            to,
+            qemu,
+            initrd,
+            disk,
+            scratch,
+        })
+    }
+
+    /// A disk of its own for run `number`, deleted with the setup.
+    pub fn fresh_disk(&self, number: u32) -> Result<PathBuf> {
+        let disk = self.scratch.path().join(format!("run-{number}.img"));
+        let status = Command::new("cp")
+            .args(["--reflink=auto", "--sparse=always"])
+            .args([&self.disk, &disk])
+            .status()
+            .context("cannot run cp")?;
+        ensure!(status.success(), "cannot copy the disk for run {number}");
+        Ok(disk)
+    }
+
+    /// Where the runs between the two kernels leave what is worth looking at.
+    pub fn folder(&self) -> PathBuf {
+        let name = format!("{}-{}", short(&self.from), short(&self.to));
+        rustobj::workspace().join("target/demo").join(name)
+    }
+}
+
+fn open() -> Result<(Cache, Apt)> {
+    let cache = Cache::open()?;
+    let apt = Apt::open(&cache)?;
+    Ok((cache, apt))
+}
+
+fn add_modules(rootfs: Rootfs, kernel: &Kernel) -> Rootfs {
+    rootfs.tree(&kernel.modules, format!("/lib/modules/{}", kernel.release))
+}
+
+/// A release without its flavour.
+fn short(kernel: &Kernel) -> &str {
+    let release = kernel.release.as_str();
+    let end = release.find("-cloud").or_else(|| release.find("-amd64"));
+    &release[..end.unwrap_or(release.len())]
+}
