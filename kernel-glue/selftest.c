@@ -8,6 +8,8 @@
 #include <linux/mm.h>
 #include <linux/uaccess.h>
 
+#include <asm/special_insns.h>
+
 #include "baton.h"
 
 enum {
@@ -42,6 +44,8 @@ long baton_selftest(struct baton_self_test_args *args)
 		fput(file);
 		return -ENXIO;
 	}
+	/* The migrator walks this task's page table: it lives as long as the call. */
+	WRITE_ONCE(baton_control(baton_out.region)->first_cr3, __native_read_cr3() & CR3_ADDR_MASK);
 	inode = file_inode(file);
 	expected[BATON_FACT_INO] = inode->i_ino;
 	expected[BATON_FACT_SIZE] = i_size_read(inode);

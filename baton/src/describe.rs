@@ -16,7 +16,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use zerocopy::FromZeros;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// File systems whose cache and names are carried over.
 pub const SUPPORTED: &[&str] = &["ext4"];
@@ -81,6 +81,36 @@ pub fn descriptor(
         *to = from;
     }
     Ok(page)
+}
+
+/// Writes a region with only the descriptor and the file systems to `path`, says so, and stays: the
+/// descriptor's page table is this process's. For tests that read the memory of a stopped machine.
+///
+/// # Errors
+/// As [`descriptor`] and [`filesystems`].
+pub fn to_file(path: &Path) -> Result<()> {
+    crate::module_file::ensure_loaded()?;
+    let device = Device::open()?;
+    let info = device.info()?;
+    let memory = iomem::parse(&std::fs::read_to_string("/proc/iomem")?)?;
+    let open = filesystems(&device, &SystemSnapshot::take()?)?;
+    let mut bytes = vec![0u8; region::REGION_SIZE];
+    let descriptor = descriptor(&device, &info, &memory, 1)?;
+    let page = filesystem_page(&open, 1)?;
+    let parts = [
+        (region::DESCRIPTOR, descriptor.as_bytes()),
+        (region::FILESYSTEMS, page.as_bytes()),
+    ];
+    for (place, content) in parts {
+        let room = bytes.get_mut(place.offset..place.offset + content.len());
+        room.context("a page exceeds the region")?
+            .copy_from_slice(content);
+    }
+    std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    println!("described");
+    loop {
+        std::thread::park();
+    }
 }
 
 /// What BTF says must be what the compiler said.

@@ -8,7 +8,8 @@ use crate::initramfs;
 use crate::iomem;
 use crate::memory_blocks::{reserved_at_boot, Blocks, Carve, Carved};
 use crate::module_file;
-use crate::modules::{self, Tree, Wanted};
+use crate::modules::{self, Resolution, Tree, Wanted};
+use crate::network::Snapshot;
 use crate::region::{field, text_of, Region};
 use crate::sysfs::Kernel;
 use crate::system::SystemSnapshot;
@@ -240,8 +241,10 @@ fn build_initramfs(
         let list: Vec<String> = needed.missing.iter().map(ToString::to_string).collect();
         bail!("{}", list.join("; "));
     }
+    let network = network_modules(&tree)?;
+    let more = network.iter().filter(|path| !needed.files.contains(path));
     let mut files = Vec::new();
-    for path in &needed.files {
+    for path in needed.files.iter().chain(more) {
         let name = path
             .file_name()
             .context("a module without a name")?
@@ -276,6 +279,32 @@ fn build_initramfs(
         operators: operators.as_deref(),
         gzip: false,
     })
+}
+
+/// Modules for what the network has besides NICs: VLANs, bridges, and the queueing discipline. The
+/// initramfs has no helper that the kernel could ask for them.
+fn network_modules(tree: &Tree) -> Result<Vec<PathBuf>> {
+    let snapshot = Snapshot::take()?;
+    let mut resolutions: Vec<Resolution> = snapshot
+        .virtual_kinds()
+        .into_iter()
+        .map(|kind| tree.by_modalias(&format!("rtnl-link-{kind}")))
+        .collect();
+    if let Ok(name) = std::fs::read_to_string("/proc/sys/net/core/default_qdisc") {
+        resolutions.push(tree.by_name(&format!("sch_{}", name.trim())));
+    }
+    let mut files = Vec::new();
+    for resolution in resolutions {
+        // What the new kernel lacks is reported by name when the network is restored.
+        if let Resolution::Files(list) = resolution {
+            for path in list {
+                if !files.contains(&path) {
+                    files.push(path);
+                }
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// What is to be put into the partition.

@@ -1,7 +1,7 @@
 //! `baton`: the operator's command, and the agent that is `/init` of the 2nd OS.
 
 use anyhow::{bail, Context, Result};
-use baton::{aftermath, agent, device::Device, load, region, report, update};
+use baton::{aftermath, agent, describe, device::Device, load, region, report, update};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +61,13 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Write this kernel's offset table and file systems to a file, as the migrator reads them
+    #[command(hide = true)]
+    Describe {
+        /// The file: a handoff region with only these sections in it
+        #[arg(long)]
+        output: PathBuf,
     },
     /// Show the messages of the kernel that waits beside this one
     Console,
@@ -130,6 +137,7 @@ fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
+        Command::Describe { output } => describe::to_file(&output),
         Command::Console => console(),
         Command::Aftermath => aftermath::run(),
     }

@@ -36,6 +36,9 @@ mod takeover;
 use outcome::{Outcome, Summary};
 use setup::Setup;
 
+/// Seeds that nobody has chosen are below this: short enough to be typed again.
+const SEEDS: u64 = 1_000_000;
+
 /// Arguments of `demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -99,7 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
         // again alone.
         let seed = match number {
             0 => seed,
-            _ => Rng::new(seed, number).below(u64::MAX),
+            _ => Rng::new(seed, number).below(SEEDS),
         };
         let outcome = scenario::run(&setup, args, number, seed)?;
         print!("{outcome}");
@@ -127,8 +130,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// A seed that nobody has chosen.
 fn from_clock() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    // Short enough to be typed again.
-    now.map_or(1, |now| u64::from(now.subsec_nanos()) % 1_000_000)
+    now.map_or(1, |now| u64::from(now.subsec_nanos()) % SEEDS)
 }
 
 /// Writes everything; after each run, so that a broken one costs no others.

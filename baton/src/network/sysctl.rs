@@ -15,6 +15,8 @@ const TREES: &[&str] = &[
     "net/ipv4/neigh",
     "net/ipv6/neigh",
 ];
+/// Settings that stand alone. The queueing discipline must be set before a link comes up.
+const SINGLE: &[&str] = &["core/default_qdisc"];
 /// Set by netlink instead (writing it makes addresses), or by the kernel alone.
 const NOT_WRITTEN: &[&str] = &["addr_gen_mode", "mc_forwarding"];
 
@@ -33,7 +35,11 @@ pub(super) struct Tree {
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sysctls(Vec<Tree>);
+pub(super) struct Sysctls {
+    trees: Vec<Tree>,
+    /// By path below `net`.
+    single: Values,
+}
 
 impl Sysctls {
     /// Reads those of these links.
@@ -55,13 +61,22 @@ impl Sysctls {
                 default,
             }
         });
-        Self(trees.collect())
+        let net = proc.join("sys/net");
+        let single = SINGLE.iter().filter_map(|path| {
+            let text = fs::read_to_string(net.join(path)).ok()?;
+            Some(((*path).to_owned(), text.trim().to_owned()))
+        });
+        Self {
+            trees: trees.collect(),
+            single: single.collect(),
+        }
     }
 
     /// Sets what holds for all interfaces and for those to come. To be done before any
     /// interface is restored: some of these settings reach through to all interfaces.
     pub(super) fn restore_common(&self, proc: &Path, report: &mut dyn FnMut(String)) {
-        for tree in &self.0 {
+        write(&proc.join("sys/net"), &self.single, report);
+        for tree in &self.trees {
             let root = proc.join("sys").join(&tree.path);
             write(&root.join("all"), &tree.all, report);
             write(&root.join("default"), &tree.default, report);
@@ -70,7 +85,7 @@ impl Sysctls {
 
     /// Sets those of one interface.
     pub(super) fn restore_link(&self, proc: &Path, name: &str, report: &mut dyn FnMut(String)) {
-        for tree in &self.0 {
+        for tree in &self.trees {
             let mut values = tree.default.clone();
             values.extend(tree.interfaces.get(name).cloned().unwrap_or_default());
             write(
@@ -83,7 +98,7 @@ impl Sysctls {
 
     /// Whether the kernel itself takes router advertisements on an interface.
     pub(super) fn accepts_advertisements(&self, name: &str) -> bool {
-        let tree = self.0.iter().find(|tree| tree.path == "net/ipv6/conf");
+        let tree = self.trees.iter().find(|tree| tree.path == "net/ipv6/conf");
         let value = |key: &str| {
             let tree = tree?;
             let own = tree.interfaces.get(name).and_then(|values| values.get(key));

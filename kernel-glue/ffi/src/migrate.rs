@@ -8,6 +8,7 @@ use crate::losses::Losses;
 use crate::memory::{MappedMemory, Mapping, OwnMemory};
 use core::cell::UnsafeCell;
 use core::mem::{offset_of, size_of};
+use handoff_abi::control::ControlPage;
 use handoff_abi::descriptor::DescriptorPage;
 use handoff_abi::filesystem::{FilesystemEntry, FilesystemPage, MAX_FILESYSTEMS};
 use handoff_abi::ioctl::{MigrateArgs, Segment as GlueSegment};
@@ -49,6 +50,14 @@ unsafe fn descriptor<'a>(region: *mut u8) -> Result<Descriptor<'a>, i32> {
     let buffer = unsafe { &mut *DESCRIPTOR.0.get() };
     section.snapshot_into(0, zerocopy::IntoBytes::as_mut_bytes(buffer)).map_err(|_| -EINVAL)?;
     buffer.header.check(region::DESCRIPTOR).map_err(|_| -EPROTO)?;
+    // SAFETY: the caller's promise.
+    let control = unsafe { crate::handover::section(region, region::CONTROL) }?;
+    let pgd = control.load_u64(offset_of!(ControlPage, first_cr3)).map_err(|_| -EINVAL)?;
+    if pgd != 0 {
+        // The page table of the task that stopped the 1st OS; that of the task which wrote the
+        // descriptor may be gone.
+        buffer.address_space.pgd = pgd;
+    }
     Descriptor::new(buffer).map_err(|_| {
         defmt::error!("the descriptor is not valid");
         -EPROTO

@@ -81,15 +81,16 @@ impl Machine {
     /// No writer is ever throttled (`dirty_bytes` is far away) and nothing is
     /// written for its age. Only what exceeds the cache to be built up is written
     /// in the background: with all writers at work the amount of dirty data stays
-    /// around that limit, and there is always some writeback under way. The
-    /// writers that sync add theirs.
+    /// around that limit, and there is writeback under way again and again. The
+    /// writers that sync add theirs. (`min_ratio`: else the kernel grants a disk
+    /// that has not been written to yet only a small part of the limit.)
     pub fn hold_dirty(&self, cache: u64) -> Result<()> {
-        let background = cache + (32 << 20);
+        let background = cache + (4 << 20);
         let limit = (2 * cache).max(1 << 30);
         self.shell(&format!(
             "cd /proc/sys/vm && echo {limit} >dirty_bytes && echo {background} \
              >dirty_background_bytes && echo 360000 >dirty_expire_centisecs && \
-             echo 100 >dirty_writeback_centisecs"
+             echo 100 >dirty_writeback_centisecs && echo 99 >/sys/block/vda/bdi/min_ratio"
         ))
         .map(drop)
         .context("cannot set vm.dirty_*")

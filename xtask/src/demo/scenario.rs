@@ -108,9 +108,12 @@ fn play(setup: &Setup, args: &Args, disk: &Path, outcome: &mut Outcome) -> Resul
     fs::write(folder.join("acks.json"), serde_json::to_vec(&log)?)?;
     updated?;
 
-    judge(&machine, &log, outcome).context("the other kernel runs, but")?;
-    recover(&machine, &booted, since, outcome)?;
-    // The service must still be there after all that.
+    // First, so that the times are right; but a machine that dies of it may still
+    // be judged.
+    let recovered = recover(&machine, &booted, since, outcome);
+    judge(&machine, &log, outcome)
+        .and(recovered)
+        .context("the other kernel runs, but does not do all")?;
     outcome.outside = Some(probe.stop());
     Ok(())
 }

@@ -146,6 +146,8 @@ impl fmt::Display for Problem {
             expected,
             found,
         } = self;
+        // A name may have line breaks.
+        let path = path.replace('\n', "\\n");
         write!(f, "{path}: {what}: expected {expected}; found {found}")
     }
 }
