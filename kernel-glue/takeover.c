@@ -101,6 +101,45 @@ long baton_takeover_add_bridges(void)
 	return 0;
 }
 
+/* I/O APIC registers (Intel 82093AA datasheet, 3.2): an index, a window, entries from 0x10 on. */
+#define BATON_IOAPIC_INDEX 0x00
+#define BATON_IOAPIC_WINDOW 0x10
+#define BATON_IOAPIC_VERSION 0x01
+#define BATON_IOAPIC_ENTRY(n) (0x10 + 2 * (n))
+#define BATON_IOAPIC_MASKED (1u << 16)
+
+static void baton_mask_ioapic(u64 base)
+{
+	void __iomem *regs = ioremap(base, PAGE_SIZE);
+	u32 i, last;
+
+	if (!regs) {
+		pr_err("cannot map the I/O APIC at %#llx\n", base);
+		return;
+	}
+	writel(BATON_IOAPIC_VERSION, regs + BATON_IOAPIC_INDEX);
+	last = readl(regs + BATON_IOAPIC_WINDOW) >> 16 & 0xff;
+	for (i = 0; i <= last; i++) {
+		writel(BATON_IOAPIC_ENTRY(i), regs + BATON_IOAPIC_INDEX);
+		writel(BATON_IOAPIC_MASKED, regs + BATON_IOAPIC_WINDOW);
+	}
+	iounmap(regs);
+}
+
+/*
+ * The I/O APICs are as the first kernel of this machine left them, and would go on sending its
+ * vectors to its CPUs, which are about to be ours. No device of this kernel uses them.
+ */
+void baton_takeover_mask_ioapics(void)
+{
+	struct baton_machine_page *machine = baton_machine();
+	u32 i, count = min_t(u32, READ_ONCE(machine->range_count), ARRAY_SIZE(machine->ranges));
+
+	for (i = 0; i < count; i++)
+		if (machine->ranges[i].kind == BATON_RANGE_IOAPIC)
+			baton_mask_ioapic(machine->ranges[i].base);
+}
+
 /* A device that no driver took goes on as the 1st OS left it: it must not write to memory. */
 long baton_takeover_quiet_devices(void)
 {

@@ -306,6 +306,12 @@ pub fn machine_page(
             .iter()
             .map(|ecam| (ecam.start..ecam.start + ecam.size, RangeKind::ECAM)),
     );
+    for base in ioapics(inherited)? {
+        ranges.push((
+            base..base + handoff_abi::PAGE_SIZE as u64,
+            RangeKind::IOAPIC,
+        ));
+    }
     ranges.push((partition, RangeKind::PARTITION));
     ensure!(
         ranges.len() <= MAX_RANGES,
@@ -326,6 +332,39 @@ pub fn machine_page(
         *slot = bridge;
     }
     Ok(page)
+}
+
+/// Where the machine's I/O APICs are: from the firmware's MADT, or as this kernel inherited it.
+fn ioapics(inherited: Option<&MachinePage>) -> Result<Vec<u64>> {
+    if let Some(machine) = inherited {
+        let ranges = ranges_of(machine, RangeKind::IOAPIC);
+        return Ok(ranges.into_iter().map(|range| range.start).collect());
+    }
+    let path = "/sys/firmware/acpi/tables/APIC";
+    let madt = std::fs::read(path).with_context(|| format!("reading {path}"))?;
+    Ok(madt_ioapics(&madt))
+}
+
+/// Addresses of the I/O APIC structures of a MADT (ACPI specification 6.5, 5.2.12.3).
+fn madt_ioapics(madt: &[u8]) -> Vec<u64> {
+    const FIRST: usize = 44;
+    const IO_APIC: u8 = 1;
+    let mut found = Vec::new();
+    let mut rest = madt.get(FIRST..).unwrap_or_default();
+    while let [kind, length, ..] = rest {
+        let Some(entry) = rest
+            .get(..usize::from(*length))
+            .filter(|entry| entry.len() >= 2)
+        else {
+            break;
+        };
+        if let (IO_APIC, Some(address)) = (*kind, entry.get(4..8)) {
+            let address = address.try_into().map(u32::from_le_bytes).unwrap_or(0);
+            found.push(u64::from(address));
+        }
+        rest = rest.get(entry.len()..).unwrap_or_default();
+    }
+    found
 }
 
 /// APIC IDs of the machine's CPUs: those of the first kernel that booted on it, for a kernel that
@@ -417,6 +456,19 @@ fn bridges(device: &Device, ecams: &[iomem::Ecam]) -> Result<Vec<PciBridge>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn io_apics_of_a_madt() {
+        let mut madt = vec![0u8; 44];
+        madt.extend([0, 8, 0, 0, 1, 0, 0, 0]);
+        madt.extend([1, 12, 0, 0, 0x00, 0x00, 0xc0, 0xfe, 0, 0, 0, 0]);
+        assert_eq!(madt_ioapics(&madt), [0xfec0_0000]);
+        for cut in 0..madt.len() {
+            madt_ioapics(&madt[..cut]);
+        }
+        madt.extend([7, 0]);
+        assert_eq!(madt_ioapics(&madt), [0xfec0_0000]);
+    }
 
     #[test]
     fn the_build_id_among_other_notes() {

@@ -36,6 +36,8 @@ open_int! {
         ECAM = 3, "PCI ECAM";
         /// The partition of the 2nd OS.
         PARTITION = 4, "partition";
+        /// Registers of an I/O APIC.
+        IOAPIC = 5, "I/O APIC";
     }
 }
 

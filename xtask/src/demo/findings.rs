@@ -7,6 +7,9 @@ use super::outcome::Outcome;
 /// kernels themselves and their descriptions of memory occupy.
 const MEMORY_PERCENT: u64 = 90;
 
+/// The part of the cache asked for that must have been dirty.
+const DIRTY_PERCENT: u64 = 75;
+
 /// Whether as many CPUs are online as after the boot.
 pub fn has_cpus(after: &Facts, booted: &Facts) -> bool {
     after.cpus >= booted.cpus
@@ -25,6 +28,15 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
             problems.push(problem());
         }
     };
+    if let Some(before) = &outcome.before {
+        let dirty = (before.dirty_kib + before.writeback_kib) << 10;
+        claim(dirty * 100 >= outcome.cache * DIRTY_PERCENT, &|| {
+            format!(
+                "only {} KiB were dirty: there was little to migrate",
+                dirty >> 10
+            )
+        });
+    }
     if let (Some(booted), Some(after)) = (&outcome.booted, &outcome.after) {
         claim(after.release == outcome.to, &|| {
             format!("the kernel is {}, not {}", after.release, outcome.to)
@@ -107,7 +119,12 @@ mod tests {
         };
         Outcome {
             to: "b".to_owned(),
+            cache: 1 << 20,
             booted: Some(facts("a")),
+            before: Some(Facts {
+                dirty_kib: 1024,
+                ..facts("a")
+            }),
             after: Some(facts("b")),
             timeline: Some(Timeline::default()),
             oracle: Some(oracle),
@@ -118,7 +135,8 @@ mod tests {
     #[test]
     fn each_difference_is_a_problem() {
         assert_eq!(problems(&good()), Vec::<String>::new());
-        let changes: [fn(&mut Outcome); 8] = [
+        let changes: [fn(&mut Outcome); 9] = [
+            |o| o.before.as_mut().unwrap().dirty_kib = 1,
             |o| o.after.as_mut().unwrap().release = "c".to_owned(),
             |o| o.after.as_mut().unwrap().boot_id = "of a".to_owned(),
             |o| o.after.as_mut().unwrap().addresses = "eth0 10.0.2.16/24".to_owned(),

@@ -25,6 +25,12 @@ const MIB: u32 = 3072;
 /// Where the workload works.
 pub const WORK: &str = "/work";
 
+/// Writes two files back again and again while their writers, which do not know
+/// of it, change them: one by stores to a mapping, one by writes with holes.
+const FLUSH: &str = "cd /work && while :; do \
+                     for file in w*-mmap/holes w*-sparse/size.0; do \
+                     [ -e \"$file\" ] && sync -d \"$file\"; usleep 20000; done; done";
+
 /// Writers of the workload: one of each kind.
 pub const WRITERS: usize = baton_guest::workload::KINDS.len();
 
@@ -75,22 +81,19 @@ impl Machine {
         Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
     }
 
-    /// Lets dirty data stay in the cache until the update, and some of it be on
-    /// its way to the disk at any instant.
+    /// Lets dirty data stay in the cache until the update: nothing is written for
+    /// its age or its amount, and no writer is throttled.
     ///
-    /// No writer is ever throttled (`dirty_bytes` is far away) and nothing is
-    /// written for its age. Only what exceeds the cache to be built up is written
-    /// in the background: with all writers at work the amount of dirty data stays
-    /// around that limit, and there is writeback under way again and again. The
-    /// writers that sync add theirs. (`min_ratio`: else the kernel grants a disk
-    /// that has not been written to yet only a small part of the limit.)
+    /// The kernel's own background writeback is of no use here: once it begins it
+    /// writes nearly everything, and a moment later there is nothing to migrate.
+    /// What is on its way to the disk at the instant of the update comes from the
+    /// writers that sync or write past the cache, and from [`FLUSH`].
     pub fn hold_dirty(&self, cache: u64) -> Result<()> {
-        let background = cache + (4 << 20);
-        let limit = (2 * cache).max(1 << 30);
+        let background = cache + (512 << 20);
+        let limit = 2 * background;
         self.shell(&format!(
             "cd /proc/sys/vm && echo {limit} >dirty_bytes && echo {background} \
-             >dirty_background_bytes && echo 360000 >dirty_expire_centisecs && \
-             echo 100 >dirty_writeback_centisecs && echo 99 >/sys/block/vda/bdi/min_ratio"
+             >dirty_background_bytes && echo 360000 >dirty_expire_centisecs"
         ))
         .map(drop)
         .context("cannot set vm.dirty_*")
@@ -116,6 +119,7 @@ impl Machine {
         let log = "/var/log/workload.log";
         self.client
             .start(&command, log)
+            .and_then(|_| self.client.start(&["/bin/sh", "-c", FLUSH], log))
             .map(drop)
             .context("cannot start the workload")
     }

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub to: String,
     /// Whether the migration was off.
     pub control: bool,
+    /// Bytes of dirty file cache asked for.
+    pub cache: u64,
     /// Logs of the run.
     pub folder: PathBuf,
     /// From the cache being built up to the update: the random instant.

@@ -50,6 +50,7 @@ pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome
         from: setup.from.release.clone(),
         to: setup.to.release.clone(),
         control: args.control,
+        cache: args.cache,
         folder: folder.clone(),
         ..Outcome::default()
     };
