@@ -74,13 +74,20 @@ fn serve(device: &Device, region: &Region, command_line: &str) -> Result<std::co
             continue;
         }
         region.set_second_state(SecondState::TAKING_OVER)?;
-        match takeover::Takeover::begin(device, region, command_line) {
-            Ok(takeover) => return takeover.run(),
+        let takeover = match takeover::Takeover::begin(device, region, command_line) {
+            Ok(takeover) => takeover,
             Err(error) => {
                 log(&format!("giving the machine back: {error:#}"));
                 region.set_failure(Reason::OTHER, &format!("{error:#}"))?;
-                device.request(&ioctl::GIVE_BACK, &mut wait)?;
+                if let Err(error) = device.try_request(&ioctl::GIVE_BACK, &mut wait) {
+                    log(&format!("the 1st OS has taken it back already: {error}"));
+                }
+                continue;
             }
+        };
+        match device.try_request(&ioctl::COMMIT, &mut wait) {
+            Ok(()) => return takeover.run(),
+            Err(error) => log(&format!("the 1st OS has taken the machine back: {error}")),
         }
     }
 }

@@ -87,14 +87,12 @@ impl<'a> Takeover<'a> {
         })
     }
 
-    /// Passes the point of no return and takes over. Does not return: ends as the root file
-    /// system's init.
+    /// Takes over, after the commit. Does not return: ends as the root file system's init.
     ///
     /// # Errors
     /// The root file system cannot be reached: there is nothing to go on with.
     pub fn run(self) -> Result<std::convert::Infallible> {
         let mut args = WaitArgs::new_zeroed();
-        self.device.request(&ioctl::COMMIT, &mut args)?;
         self.device.request(&ioctl::ADD_BRIDGES, &mut args)?;
         stamp(self.device, Phase::PCI_DONE);
         std::thread::scope(|scope| {

@@ -12,7 +12,7 @@ use super::findings::{has_cpus, has_memory, problems};
 use super::machine::{Machine, WRITERS};
 use super::observe::Facts;
 use super::outcome::Outcome;
-use super::setup::Setup;
+use super::setup::{copy_sparse, Setup};
 use super::{takeover, Args};
 use crate::oracle::{check, AckLog, AckServer, Manifest, Options, ProbeConfig, ServiceProbe};
 use crate::progress;
@@ -64,7 +64,7 @@ pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome
     }
     if args.keep {
         let kept = folder.join("disk.img");
-        fs::copy(&disk, &kept).with_context(|| format!("cannot keep {}", kept.display()))?;
+        copy_sparse(&disk, &kept).context("cannot keep the disk")?;
     }
     fs::remove_file(&disk).context("cannot delete the disk of the run")?;
     Ok(outcome)

@@ -1,6 +1,6 @@
 //! What all runs between two kernels share: made once, never written to again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
@@ -87,12 +87,7 @@ impl Setup {
     /// A disk of its own for run `number`, deleted with the setup.
     pub fn fresh_disk(&self, number: u32) -> Result<PathBuf> {
         let disk = self.scratch.path().join(format!("run-{number}.img"));
-        let status = Command::new("cp")
-            .args(["--reflink=auto", "--sparse=always"])
-            .args([&self.disk, &disk])
-            .status()
-            .context("cannot run cp")?;
-        ensure!(status.success(), "cannot copy the disk for run {number}");
+        copy_sparse(&self.disk, &disk)?;
         Ok(disk)
     }
 
@@ -101,6 +96,18 @@ impl Setup {
         let name = format!("{}-{}", short(&self.from), short(&self.to));
         rustobj::workspace().join("target/demo").join(name)
     }
+}
+
+/// Copies an image; what is empty in it takes no space.
+pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("cp")
+        .args(["--reflink=auto", "--sparse=always"])
+        .args([from, to])
+        .status()
+        .context("cannot run cp")?;
+    let (from, to) = (from.display(), to.display());
+    ensure!(status.success(), "cannot copy {from} to {to}");
+    Ok(())
 }
 
 fn open() -> Result<(Cache, Apt)> {

@@ -17,7 +17,7 @@ use crate::oracle::{Output, ServiceProbe};
 const LOAD: Duration = Duration::from_secs(180);
 /// Time from the operator's word until the service answers under the other
 /// kernel. Far more than it takes: whoever waits longer has failed.
-const TAKEOVER: Duration = Duration::from_secs(60);
+const TAKEOVER: Duration = Duration::from_secs(120);
 /// How often the probe's replies are looked at.
 const POLL: Duration = Duration::from_millis(50);
 

@@ -3,7 +3,7 @@
 //! # The story
 //! [`AckServer`] records, outside the machine, what its workload says it is
 //! about to do and has done ([`baton_guest::record`]). After the update the
-//! harness fetches a manifest through [`GuestClient`], and [`check`] replays the
+//! harness fetches a manifest through [`GuestClient`], and [`check()`] replays the
 //! acknowledged operations in a model and compares: everything acknowledged must
 //! be there, and nothing else, but for the one operation per writer that was
 //! announced and not acknowledged. [`ServiceProbe`] meanwhile measures from
