@@ -27,4 +27,5 @@ pub mod report;
 pub mod sysfs;
 pub mod system;
 pub mod takeover;
+pub mod unload;
 pub mod update;

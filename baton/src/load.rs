@@ -27,6 +27,7 @@ use partition::{acpi, aml, boot_params, page_tables, park, trampoline, Image};
 use std::io::Write as _;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use zerocopy::{FromZeros, IntoBytes};
@@ -506,7 +507,11 @@ impl Job<'_> {
     fn self_test(&self, filesystems: &[OpenFilesystem]) -> Result<()> {
         for filesystem in filesystems {
             let mut args = SelfTestArgs::new_zeroed();
-            args.fd = filesystem.root.as_raw_fd();
+            // This very program is a file with pages in memory; elsewhere the root directory does.
+            let program = std::fs::File::open("/proc/self/exe")?;
+            let is_here = program.metadata()?.dev() == filesystem.root.metadata()?.dev();
+            let file = if is_here { &program } else { &filesystem.root };
+            args.fd = file.as_raw_fd();
             let result = self.device.try_request(&ioctl::SELF_TEST, &mut args);
             let mount = text_of(&filesystem.entry.mount_point);
             if args.failed != 0 {

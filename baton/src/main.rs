@@ -1,7 +1,7 @@
 //! `baton`: the operator's command, and the agent that is `/init` of the 2nd OS.
 
 use anyhow::{bail, Context, Result};
-use baton::{aftermath, agent, describe, device::Device, load, region, report, update};
+use baton::{aftermath, agent, describe, device::Device, load, region, report, unload, update};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +50,8 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         answer_timeout: u64,
     },
+    /// Stop the kernel that waits beside this one, and take its CPU and memory back
+    Unload,
     /// Show both kernels
     Status {
         /// As JSON
@@ -119,6 +121,7 @@ fn run(command: Command) -> Result<()> {
             answer: Duration::from_millis(answer_timeout),
             commit: Duration::from_millis(answer_timeout),
         }),
+        Command::Unload => unload::run(),
         Command::Status { json } => {
             let status = report::status(&Device::open()?)?;
             if json {
