@@ -199,7 +199,9 @@ enum {
 	BATON_MEMBER_buffer_head__b_page = 55,
 	BATON_MEMBER_buffer_head__b_size = 56,
 	BATON_MEMBER_dentry__d_hash = 57,
-	BATON_MEMBER_COUNT = 58,
+	BATON_MEMBER_xfs_inode__i_vnode = 58,
+	BATON_MEMBER_xfs_inode__i_pincount = 59,
+	BATON_MEMBER_COUNT = 60,
 };
 
 enum {

@@ -3,10 +3,12 @@
 use crate::btf;
 use crate::device::Device;
 use crate::iomem::{self, Map};
-use crate::region::field;
+use crate::region::{field, text_of};
 use crate::system::{Mount, Source, SystemSnapshot};
 use anyhow::{bail, ensure, Context, Result};
-use handoff_abi::descriptor::{DescriptorPage, CONSTANTS, CONSTANT_COUNT, MEMBERS, MEMBER_COUNT};
+use handoff_abi::descriptor::{
+    DescriptorPage, Member, MemberId, CONSTANTS, CONSTANT_COUNT, MEMBERS, MEMBER_COUNT,
+};
 use handoff_abi::filesystem::{FilesystemEntry, FilesystemFlags, FilesystemPage, MAX_FILESYSTEMS};
 use handoff_abi::header::PageHeader;
 use handoff_abi::ioctl::{self, BridgesArgs, HeadersArgs, InfoArgs, SuperBlockArgs, NO_OFFSET};
@@ -19,13 +21,15 @@ use std::path::Path;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// File systems whose cache and names are carried over.
-pub const SUPPORTED: &[&str] = &["ext4"];
+pub const SUPPORTED: &[&str] = &["ext4", "xfs"];
 
 /// Split BTF of modules that the descriptor may need, if they are modules here.
 const SPLIT_BTF: &[&str] = &["ext4", "jbd2", "xfs", "btrfs"];
 
 /// Magic number of ext2, ext3 and ext4 (`include/uapi/linux/magic.h`).
 const EXT4_SUPER_MAGIC: u64 = 0xef53;
+/// Magic number of xfs.
+const XFS_SUPER_MAGIC: u64 = 0x5846_5342;
 
 /// The descriptor of the running kernel: BTF, checked against the headers that the module was
 /// built with.
@@ -231,6 +235,7 @@ pub fn filesystems(device: &Device, system: &SystemSnapshot) -> Result<Vec<OpenF
         flags.set_root(Some(mount.id) == root_id);
         flags.set_read_only(read_only);
         flags.set_has_journal_tids(args.magic == EXT4_SUPER_MAGIC);
+        flags.set_has_pin_counts(args.magic == XFS_SUPER_MAGIC);
         let mut entry = FilesystemEntry::new_zeroed();
         entry.super_block = args.address;
         entry.device = args.device;
@@ -242,6 +247,43 @@ pub fn filesystems(device: &Device, system: &SystemSnapshot) -> Result<Vec<OpenF
         found.push(OpenFilesystem { entry, root });
     }
     Ok(found)
+}
+
+/// Whether the descriptor says all that the migrator needs of these file systems.
+///
+/// # Errors
+/// One whose structures this kernel's BTF does not describe, by name.
+pub fn check_filesystems(page: &DescriptorPage, open: &[OpenFilesystem]) -> Result<()> {
+    let has = |id: MemberId| {
+        page.members
+            .get(usize::from(id.0))
+            .is_some_and(Member::is_present)
+    };
+    let ext4 = [
+        MemberId::EXT4_INODE_INFO_VFS_INODE,
+        MemberId::EXT4_INODE_INFO_I_SYNC_TID,
+        MemberId::EXT4_SB_INFO_S_JOURNAL,
+        MemberId::JOURNAL_J_COMMIT_SEQUENCE,
+    ];
+    let xfs = [MemberId::XFS_INODE_I_VNODE, MemberId::XFS_INODE_I_PINCOUNT];
+    for filesystem in open {
+        let flags = FilesystemFlags::from_bits(filesystem.entry.flags);
+        let needed: &[MemberId] = if flags.has_journal_tids() {
+            &ext4
+        } else if flags.has_pin_counts() {
+            &xfs
+        } else {
+            &[]
+        };
+        ensure!(
+            needed.iter().all(|id| has(*id)),
+            "{}: this kernel has no type information for {}, whose cache can therefore not be \
+             carried over (before 5.11 there is none for modules)",
+            text_of(&filesystem.entry.mount_point),
+            text_of(&filesystem.entry.fs_type)
+        );
+    }
+    Ok(())
 }
 
 /// The page for the handoff region.

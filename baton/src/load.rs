@@ -455,6 +455,7 @@ impl Job<'_> {
         put(region::TIMELINE, timeline.as_bytes())?;
         put(region::MACHINE, machine.as_bytes())?;
         let descriptor = describe::descriptor(self.device, self.info, self.memory, generation)?;
+        describe::check_filesystems(&descriptor, filesystems)?;
         put(region::DESCRIPTOR, descriptor.as_bytes())?;
         let page = describe::filesystem_page(filesystems, generation)?;
         put(region::FILESYSTEMS, page.as_bytes())?;

@@ -246,6 +246,10 @@ members! {
     BUFFER_HEAD_B_SIZE: "buffer_head", ["b_size"], [INTEGER], [8], optional;
     /// Link in the name hash; its second word is null when the name was removed.
     DENTRY_D_HASH: "dentry", ["d_hash"], [STRUCT, HLIST], [16], optional;
+    /// The VFS's inode inside xfs's.
+    XFS_INODE_I_VNODE: "xfs_inode", ["i_vnode"], [STRUCT], [], optional;
+    /// Changes of the inode that are not in the log on the disk (an `atomic_t`).
+    XFS_INODE_I_PINCOUNT: "xfs_inode", ["i_pincount"], [STRUCT, INTEGER], [4], optional;
 }
 
 macro_rules! constants {

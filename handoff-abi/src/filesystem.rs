@@ -17,6 +17,8 @@ bitfield::bitfield! {
     /// `uncommitted` in the descriptor holds for it: inodes know the journal transaction that
     /// last changed them (ext4).
     pub has_journal_tids, set_has_journal_tids: 2;
+    /// Inodes count the changes that are not in the log on the disk (xfs).
+    pub has_pin_counts, set_has_pin_counts: 3;
 }
 
 impl FilesystemFlags {

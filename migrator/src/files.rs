@@ -68,6 +68,8 @@ struct Migration<'v, 's, M, S> {
     block_size: u64,
     /// Newest transaction on the disk, if inodes know theirs.
     committed: Option<u32>,
+    /// Inodes count the changes that are not on the disk instead.
+    has_pin_counts: bool,
     summary: Summary,
 }
 
@@ -106,6 +108,7 @@ pub fn migrate_files<M: ForeignMemory, S: Sink>(
         } else {
             None
         },
+        has_pin_counts: FilesystemFlags::from_bits(fs.flags).has_pin_counts(),
         summary: Summary::default(),
     };
     let mut path = Path::new();
@@ -158,6 +161,7 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         }
         let uncommitted = match self.committed {
             Some(committed) => tid_gt(inode.ext4_sync_tid()?, committed),
+            None if self.has_pin_counts => inode.xfs_is_pinned()?,
             None => false,
         };
         Ok((marks.any() || uncommitted).then_some(Work {
@@ -272,7 +276,6 @@ impl<'v, M: ForeignMemory, S: Sink> Migration<'v, '_, M, S> {
         add(&mut self.summary.lost, 1);
     }
 }
-
 
 /// Whether transaction `x` is newer than `y`; their numbers wrap around (`include/linux/jbd2.h`).
 const fn tid_gt(x: u32, y: u32) -> bool {

@@ -29,8 +29,10 @@ mod tests {
     #[allow(unsafe_code)]
     fn section(which: region::Section) -> Section {
         let layout = Layout::from_size_align(region::REGION_SIZE, 4096).expect("layout");
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
         // SAFETY: leaked zeroed memory of the region's size, page-aligned.
-        unsafe { Section::new(alloc_zeroed(layout), region::REGION_SIZE, which) }.expect("fits")
+        unsafe { Section::new(memory, region::REGION_SIZE, which) }.expect("fits")
     }
 
     #[test]

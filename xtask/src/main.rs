@@ -14,6 +14,7 @@ mod demo;
 mod header;
 #[allow(dead_code, unused_imports)] // an interface for tests and demos, not all in use
 mod image;
+mod images;
 #[allow(dead_code)] // likewise
 mod kernels;
 mod module;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Update a machine's kernel while it works, and check that nothing is lost
     Demo(demo::Args),
+    /// Keep the memory of stopped machines, for the migrator's tests
+    Images(images::Args),
     /// Fetch kernels and say where they are
     Kernels(commands::kernels::Args),
     /// Boot a kernel in a virtual machine, for a shell or one command
@@ -59,6 +62,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Images(args) => images::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),
         Command::Vm(args) => commands::vm::run(&args),
         Command::Header { check } => header::run(check),

@@ -58,6 +58,69 @@ pub fn report_panic(msg: &[u8]) {
     unsafe { c::baton_glue_panic(msg.as_ptr(), msg.len()) }
 }
 
+/// The positive error number of a negative result.
+fn check(result: i32) -> Result<(), i32> {
+    if result < 0 {
+        return Err(result.saturating_neg());
+    }
+    Ok(())
+}
+
+/// The C side's sink, where migrated files are written.
+///
+/// Invariant: `raw` is the `struct baton_sink` of the call that is under way.
+pub struct CSink {
+    raw: *mut GlueSink,
+}
+
+impl CSink {
+    /// # Safety
+    /// `raw` is a `struct baton_sink` that outlives the value and that nobody else uses.
+    pub unsafe fn new(raw: *mut GlueSink) -> Self {
+        Self { raw }
+    }
+
+    /// Opens the file with this handle for writing.
+    ///
+    /// # Errors
+    /// A positive errno.
+    pub fn begin(&mut self, ino: u64, generation: u32) -> Result<(), i32> {
+        // SAFETY: the invariant.
+        check(unsafe { c::baton_glue_sink_begin(self.raw, ino, generation) })
+    }
+
+    /// Writes `segments`, mapped memory, one after the other from `offset` on.
+    ///
+    /// # Errors
+    /// A positive errno.
+    pub fn write(&mut self, offset: u64, segments: &[Segment]) -> Result<(), i32> {
+        let count = u32::try_from(segments.len()).map_err(|_| crate::errno::EINVAL)?;
+        // SAFETY: the invariant; pointer and count are those of one live slice.
+        check(unsafe { c::baton_glue_sink_write(self.raw, offset, segments.as_ptr(), count) })
+    }
+
+    /// Ends the file, which is to be `size` bytes long.
+    ///
+    /// # Errors
+    /// A positive errno.
+    pub fn end(&mut self, size: u64) -> Result<(), i32> {
+        // SAFETY: the invariant.
+        check(unsafe { c::baton_glue_sink_end(self.raw, size) })
+    }
+
+    /// Closes the file, if one is open, as it is.
+    pub fn close(&mut self) {
+        // SAFETY: the invariant.
+        unsafe { c::baton_glue_sink_drop(self.raw) }
+    }
+}
+
+/// Reads physical memory of the running kernel; false if it is not there.
+pub fn read_own_memory(at: u64, buf: &mut [u8]) -> bool {
+    // SAFETY: C reads with a handler for faults, and writes `len` bytes to `buf` at most.
+    unsafe { c::baton_glue_read_own(at, buf.as_mut_ptr(), buf.len()) == 0 }
+}
+
 /// What the unit tests call instead; each test, a thread, has its own.
 #[cfg(test)]
 mod stand_in {
@@ -101,52 +164,4 @@ mod stand_in {
     pub unsafe fn baton_glue_read_own(_: u64, _: *mut u8, _: usize) -> i32 {
         -ENOSYS
     }
-}
-
-/// The positive error number of a negative result.
-fn check(result: i32) -> Result<(), i32> {
-    if result < 0 {
-        return Err(result.saturating_neg());
-    }
-    Ok(())
-}
-
-/// Opens the file with this handle for writing.
-///
-/// # Errors
-/// A positive errno.
-pub fn sink_begin(sink: *mut GlueSink, ino: u64, generation: u32) -> Result<(), i32> {
-    // SAFETY: `sink` came from C for the call that is under way.
-    check(unsafe { c::baton_glue_sink_begin(sink, ino, generation) })
-}
-
-/// Writes `segments`, mapped memory, one after the other from `offset` on.
-///
-/// # Errors
-/// A positive errno.
-pub fn sink_write(sink: *mut GlueSink, offset: u64, segments: &[Segment]) -> Result<(), i32> {
-    let count = u32::try_from(segments.len()).map_err(|_| crate::errno::EINVAL)?;
-    // SAFETY: as for `sink_begin`; pointer and count are those of one live slice.
-    check(unsafe { c::baton_glue_sink_write(sink, offset, segments.as_ptr(), count) })
-}
-
-/// Ends the file, which is to be `size` bytes long.
-///
-/// # Errors
-/// A positive errno.
-pub fn sink_end(sink: *mut GlueSink, size: u64) -> Result<(), i32> {
-    // SAFETY: as for `sink_begin`.
-    check(unsafe { c::baton_glue_sink_end(sink, size) })
-}
-
-/// Closes the file, if one is open, as it is.
-pub fn sink_drop(sink: *mut GlueSink) {
-    // SAFETY: as for `sink_begin`.
-    unsafe { c::baton_glue_sink_drop(sink) }
-}
-
-/// Reads physical memory of the running kernel; false if it is not there.
-pub fn read_own_memory(at: u64, buf: &mut [u8]) -> bool {
-    // SAFETY: C reads with a handler for faults, and writes `len` bytes to `buf` at most.
-    unsafe { c::baton_glue_read_own(at, buf.as_mut_ptr(), buf.len()) == 0 }
 }

@@ -22,7 +22,11 @@ pub(crate) unsafe fn section(region: *mut u8, which: region::Section) -> Result<
 fn errno(why: Refused) -> i32 {
     match why {
         Refused::State(word) | Refused::Raced(word) => {
-            defmt::warn!("refused in state {=u8} of stop {=u64}", word.state.0, word.sequence);
+            defmt::warn!(
+                "refused in state {=u8} of stop {=u64}",
+                word.state.0,
+                word.sequence
+            );
             match notifier::state::owner(word.state) {
                 Some(notifier::state::Owner::Second) => -EALREADY,
                 _ => -ECANCELED,
@@ -85,7 +89,7 @@ pub unsafe extern "C" fn baton_region_check(region: *mut u8) -> i32 {
 #[no_mangle]
 pub unsafe extern "C" fn baton_stop_sequence(region: *mut u8, sequence: *mut u64) -> i32 {
     // SAFETY: the caller's promise.
-    match unsafe { on_control(region, |control| first::next_sequence(control)) } {
+    match unsafe { on_control(region, first::next_sequence) } {
         Ok(number) => {
             // SAFETY: the caller's promise.
             unsafe { sequence.write(number) };
@@ -151,7 +155,7 @@ pub unsafe extern "C" fn baton_notice_on_nmi(region: *mut u8) -> i32 {
 #[no_mangle]
 pub unsafe extern "C" fn baton_notice_take(region: *mut u8, sequence: *mut u64) -> i32 {
     // SAFETY: the caller's promise.
-    match unsafe { on_control(region, |control| second::take(control)) } {
+    match unsafe { on_control(region, second::take) } {
         Ok(number) => {
             defmt::info!("stop {=u64}: taken", number);
             // SAFETY: the caller's promise.

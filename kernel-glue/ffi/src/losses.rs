@@ -27,7 +27,11 @@ impl Losses {
     /// Adds `file`, below `mount_point`.
     pub fn add(&mut self, mount_point: &[u8], file: &LostFile<'_>, reason: Reason) {
         let mut text = Text::new();
-        text.push(if mount_point == b"/" { b"" } else { mount_point });
+        text.push(if mount_point == b"/" {
+            b""
+        } else {
+            mount_point
+        });
         if file.path.is_absent() {
             text.push(b"/(inode ");
             text.push_number(file.ino.unwrap_or(0));
@@ -55,8 +59,12 @@ impl Losses {
         self.section.publish(at, &size).ok()?;
         self.section.publish(at.checked_add(2)?, record).ok()?;
         let count = self.section.load_u32(COUNT).ok()?;
-        self.section.store_u32(COUNT, count.saturating_add(1)).ok()?;
-        self.section.store_u32(LENGTH, u32::try_from(end.checked_sub(RECORDS)?).ok()?).ok()
+        self.section
+            .store_u32(COUNT, count.saturating_add(1))
+            .ok()?;
+        self.section
+            .store_u32(LENGTH, u32::try_from(end.checked_sub(RECORDS)?).ok()?)
+            .ok()
     }
 }
 

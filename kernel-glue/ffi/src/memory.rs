@@ -1,5 +1,8 @@
 //! Foreign memory as the module has mapped it.
-#![allow(unsafe_code, reason = "reads memory of the other kernel through the module's mappings")]
+#![allow(
+    unsafe_code,
+    reason = "reads memory of the other kernel through the module's mappings"
+)]
 
 use crate::glue;
 use migrator::address::PhysAddr;
@@ -59,7 +62,10 @@ impl ForeignMemory for OwnMemory {
         if glue::read_own_memory(at.raw(), buf) {
             Ok(())
         } else {
-            Err(OutOfRange { at, len: buf.len() as u64 })
+            Err(OutOfRange {
+                at,
+                len: buf.len() as u64,
+            })
         }
     }
 }

@@ -2,7 +2,7 @@
 //! for the self-test.
 
 use crate::errno::{EBADMSG, EINVAL, EPROTO};
-use crate::glue;
+use crate::glue::CSink;
 use crate::handover::section;
 use crate::losses::Losses;
 use crate::memory::{MappedMemory, Mapping, OwnMemory};
@@ -48,11 +48,18 @@ unsafe fn descriptor<'a>(region: *mut u8) -> Result<Descriptor<'a>, i32> {
     let section = unsafe { section(region, region::DESCRIPTOR) }?;
     // SAFETY: the caller is the only user of the buffer.
     let buffer = unsafe { &mut *DESCRIPTOR.0.get() };
-    section.snapshot_into(0, zerocopy::IntoBytes::as_mut_bytes(buffer)).map_err(|_| -EINVAL)?;
-    buffer.header.check(region::DESCRIPTOR).map_err(|_| -EPROTO)?;
+    section
+        .snapshot_into(0, zerocopy::IntoBytes::as_mut_bytes(buffer))
+        .map_err(|_| -EINVAL)?;
+    buffer
+        .header
+        .check(region::DESCRIPTOR)
+        .map_err(|_| -EPROTO)?;
     // SAFETY: the caller's promise.
     let control = unsafe { crate::handover::section(region, region::CONTROL) }?;
-    let pgd = control.load_u64(offset_of!(ControlPage, first_cr3)).map_err(|_| -EINVAL)?;
+    let pgd = control
+        .load_u64(offset_of!(ControlPage, first_cr3))
+        .map_err(|_| -EINVAL)?;
     if pgd != 0 {
         // The page table of the task that stopped the 1st OS; that of the task which wrote the
         // descriptor may be gone.
@@ -66,7 +73,7 @@ unsafe fn descriptor<'a>(region: *mut u8) -> Result<Descriptor<'a>, i32> {
 
 /// Hands the migrator's output to `sink.c` and lists what was lost.
 struct KernelSink<'a> {
-    sink: *mut GlueSink,
+    sink: CSink,
     memory: &'a MappedMemory<'a>,
     losses: Losses,
     mount_point: &'a [u8],
@@ -76,26 +83,31 @@ struct KernelSink<'a> {
 impl Sink for KernelSink<'_> {
     fn begin_file(&mut self, file: &FileInfo<'_>) -> Result<(), SinkError> {
         self.size = file.size;
-        glue::sink_begin(self.sink, file.ino, file.generation).map_err(SinkError)
+        self.sink
+            .begin(file.ino, file.generation)
+            .map_err(SinkError)
     }
 
     fn write(&mut self, offset: u64, segments: &[Segment]) -> Result<(), SinkError> {
         let mut mapped: heapless::Vec<GlueSegment, MAX_SEGMENTS> = heapless::Vec::new();
         for segment in segments {
             let len = u64::from(segment.len);
-            let va = self.memory.address(segment.pa, len).ok_or(SinkError(EINVAL))?;
+            let va = self
+                .memory
+                .address(segment.pa, len)
+                .ok_or(SinkError(EINVAL))?;
             let segment = GlueSegment { va: va as u64, len };
             mapped.push(segment).map_err(|_| SinkError(EINVAL))?;
         }
-        glue::sink_write(self.sink, offset, &mapped).map_err(SinkError)
+        self.sink.write(offset, &mapped).map_err(SinkError)
     }
 
     fn end_file(&mut self, _summary: &FileSummary) -> Result<(), SinkError> {
-        glue::sink_end(self.sink, self.size).map_err(SinkError)
+        self.sink.end(self.size).map_err(SinkError)
     }
 
     fn lost(&mut self, file: &LostFile<'_>, reason: Reason) {
-        glue::sink_drop(self.sink);
+        self.sink.close();
         self.losses.add(self.mount_point, file, reason);
     }
 }
@@ -106,8 +118,9 @@ fn until_nul(field: &[u8]) -> &[u8] {
 }
 
 fn filesystem_entry(page: &Section, index: u32) -> Result<FilesystemEntry, i32> {
-    let count: u32 =
-        page.load_u32(offset_of!(FilesystemPage, count)).map_err(|_| -EINVAL)?;
+    let count: u32 = page
+        .load_u32(offset_of!(FilesystemPage, count))
+        .map_err(|_| -EINVAL)?;
     let index = usize::try_from(index).map_err(|_| -EINVAL)?;
     if index >= MAX_FILESYSTEMS || index >= usize::try_from(count).unwrap_or(0) {
         return Err(-EINVAL);
@@ -134,8 +147,10 @@ pub unsafe extern "C" fn baton_migrate(
     sink: *mut GlueSink,
     out: *mut MigrateArgs,
 ) -> i32 {
+    // SAFETY: `out` is a valid argument, says the caller.
+    let out = unsafe { &mut *out };
     // SAFETY: the caller's promise.
-    let result = unsafe { migrate(region, maps, map_count, filesystem, sink, &mut *out) };
+    let result = unsafe { migrate(region, maps, map_count, filesystem, sink, out) };
     result.err().unwrap_or(0)
 }
 
@@ -163,6 +178,8 @@ unsafe fn migrate(
     let entry = filesystem_entry(&page, filesystem)?;
     let view = View::new(&memory, descriptor);
     let budget = Budget::for_memory_of(view.descriptor());
+    // SAFETY: `sink` is ours for the call, says the caller.
+    let sink = unsafe { CSink::new(sink) };
     let mut sink = KernelSink {
         sink,
         memory: &memory,
@@ -171,7 +188,12 @@ unsafe fn migrate(
         size: 0,
     };
     let summary = migrate_files(&view, &entry, &mut sink, &budget).map_err(|error| {
-        defmt::error!("file system {=u32}: {} at {=u64:#x}", filesystem, error.object, error.at.raw());
+        defmt::error!(
+            "file system {=u32}: {} at {=u64:#x}",
+            filesystem,
+            error.object,
+            error.at.raw()
+        );
         -EBADMSG
     })?;
     out.inodes = summary.inodes;
@@ -182,7 +204,11 @@ unsafe fn migrate(
     out.unlinked = summary.skipped_unlinked;
     defmt::info!(
         "file system {=u32}: {=u64} inodes, {=u64} files, {=u64} pages, {=u64} lost",
-        filesystem, summary.inodes, summary.files, summary.pages, summary.lost
+        filesystem,
+        summary.inodes,
+        summary.files,
+        summary.pages,
+        summary.lost
     );
     Ok(())
 }

@@ -193,6 +193,23 @@ impl<'v, M: ForeignMemory> Inode<'v, M> {
         ))
     }
 
+    /// Whether `i_pincount` of the `xfs_inode` around this inode is not zero: it has changes that
+    /// are not in the log on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be read, or this kernel's descriptor knows nothing of xfs.
+    pub fn xfs_is_pinned(&self) -> Result<bool, Error> {
+        let xfs_inode = self
+            .view
+            .container_of(self.at, MemberId::XFS_INODE_I_VNODE)?;
+        let at = self
+            .view
+            .address_of(xfs_inode, MemberId::XFS_INODE_I_PINCOUNT)?;
+        let mut count = [0; 4];
+        self.view.read("xfs_inode", at, &mut count)?;
+        Ok(count != [0; 4])
+    }
+
     /// `i_sync_tid` of the `ext4_inode_info` around this inode: the newest transaction that
     /// changed it.
     ///

@@ -70,4 +70,3 @@ fn check(header: &PageHeader, section: Section) -> Result<()> {
         .check(section)
         .map_err(|error| anyhow::anyhow!("the page {}: {error:?}", section.name))
 }
-

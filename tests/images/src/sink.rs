@@ -109,8 +109,7 @@ impl<'a> Collector<'a> {
 impl Sink for Collector<'_> {
     fn begin_file(&mut self, file: &FileInfo<'_>) -> Result<(), SinkError> {
         if let Some(open) = &self.current {
-            self.misuse
-                .push(format!("inode {} did not end", open.ino));
+            self.misuse.push(format!("inode {} did not end", open.ino));
         }
         self.current = Some(Migrated {
             ino: file.ino,

@@ -34,7 +34,10 @@ fn main() -> Result<()> {
         let (mount, mib) = parse(place)?;
         scenes.push(scene::filled(mount, &mount.join("fill"), mib).context(place.clone())?);
     }
-    let files: Vec<_> = scenes.iter().flat_map(|scene| scene.files.clone()).collect();
+    let files: Vec<_> = scenes
+        .iter()
+        .flat_map(|scene| scene.files.clone())
+        .collect();
     let mut out = BufWriter::new(File::create(&args.manifest)?);
     manifest::write(&files, &mut out)?;
     drop(out);

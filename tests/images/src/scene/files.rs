@@ -7,6 +7,8 @@ use crate::manifest::{State, BLOCK};
 
 /// Bytes of one write to a streamed file.
 const CHUNK: u64 = 64 << 10;
+/// On the disk with more blocks than it has.
+pub const SHORTENED: &str = "shortened";
 
 /// Files whose content is on the disk in part or whole.
 pub fn on_disk(maker: &mut Maker) -> Result<()> {
@@ -38,26 +40,35 @@ pub fn on_disk(maker: &mut Maker) -> Result<()> {
     spot.dirty = Some(vec![77]);
     maker.add(spot);
 
+    // To be made shorter when the journal is no longer committed.
+    let (file, mut long) = maker.create(SHORTENED)?;
+    long.write(&file, 0, at(30))?;
+    file.sync_all()?;
+    long.state = State::Partly;
+    long.dirty = Some(Vec::new());
+    maker.add(long);
+
     // Unwritten when the journal is committed: no place on the disk yet.
     maker.file("before-commit", at(9) + 9)
 }
 
-/// Commits the journal.
+/// Commits the journal, for the last time.
 pub fn committed(maker: &mut Maker) -> Result<()> {
+    // The same as `half`, with the journal not knowing of it.
+    let (half_file, mut half) = maker.create("half-uncommitted")?;
+    half.write(&half_file, 0, at(64))?;
+    half_file.sync_all()?;
+
     let (file, mut made) = maker.create("committed")?;
     made.write(&file, 0, 3 * BLOCK)?;
     made.state = State::Clean;
     file.sync_all()?;
     maker.add(made);
 
-    // The same as `half`, with the journal not knowing of it.
-    let (file, mut half) = maker.create("half-uncommitted")?;
-    half.write(&file, 0, at(64))?;
-    file.sync_all()?;
     half.change_content();
     let rewritten: Vec<u64> = (0..64).step_by(2).collect();
     for block in &rewritten {
-        half.write(&file, at(*block), BLOCK)?;
+        half.write(&half_file, at(*block), BLOCK)?;
     }
     half.state = State::Partly;
     half.dirty = Some(rewritten);

@@ -12,6 +12,7 @@ use anyhow::Result;
 use memmap2::MmapMut;
 use rustix::fs::{fallocate, FallocateFlags};
 
+use super::files::SHORTENED;
 use super::maker::{at, Maker};
 use crate::manifest::{State, BLOCK};
 
@@ -46,14 +47,10 @@ pub fn resized(maker: &mut Maker) -> Result<()> {
     file.set_len(20_000)?;
     maker.add(regrown);
 
-    // Was on the disk, longer than it is.
-    let (file, mut shortened) = maker.create("shortened")?;
-    shortened.write(&file, 0, at(30))?;
-    file.sync_all()?;
-    file.set_len(at(12) + 345)?;
-    shortened.state = State::Partly;
-    shortened.dirty = Some(Vec::new());
-    maker.add(shortened);
+    let long = fs::File::options()
+        .write(true)
+        .open(maker.dir.join(SHORTENED))?;
+    long.set_len(at(12) + 345)?;
 
     let (file, mut punched) = maker.create("punched")?;
     punched.write(&file, 0, at(32))?;

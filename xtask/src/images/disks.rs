@@ -1,0 +1,100 @@
+//! The disks of a machine whose memory is kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{ensure, Context, Result};
+
+use super::Tools;
+use crate::image::Rootfs;
+use crate::kernels::Kernel;
+use crate::tools;
+
+/// Size of the root file system, MiB; sparse. Far more than is written: ext4 gives blocks at once
+/// when they become scarce.
+const ROOT_MIB: u64 = 2048;
+
+/// A file system beside the root.
+pub struct Extra {
+    /// Where it is mounted.
+    pub mount: &'static str,
+    /// What `baton-scene` is to do there: its option, and the MiB.
+    pub scene: (&'static str, u64),
+    /// Block size, bytes.
+    pub block_size: u32,
+    /// Size, MiB; sparse.
+    mib: u64,
+}
+
+/// One for each amount of dirty cache that is measured, and one with blocks smaller than a page.
+pub const EXTRAS: [Extra; 5] = [
+    filled("/fill16", 16),
+    filled("/fill32", 32),
+    filled("/fill64", 64),
+    filled("/fill128", 128),
+    Extra {
+        mount: "/small",
+        scene: ("--varied", 2),
+        block_size: 1024,
+        mib: 512,
+    },
+];
+
+const fn filled(mount: &'static str, mib: u64) -> Extra {
+    Extra {
+        mount,
+        scene: ("--filled", mib),
+        block_size: 4096,
+        mib: 1024,
+    }
+}
+
+/// Makes the disks in `folder`, the root first, in the order of [`EXTRAS`].
+pub fn make(tools: &Tools, kernel: &Kernel, module: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let release = &kernel.release;
+    let mut rootfs = Rootfs::new()
+        .tree(&kernel.modules, format!("/lib/modules/{release}"))
+        .file(
+            module,
+            format!("/lib/modules/{release}/extra/baton.ko"),
+            0o644,
+        );
+    for (program, name) in [
+        (&tools.programs.baton, "baton"),
+        (&tools.programs.guest, "baton-guest"),
+        (&tools.scene, "baton-scene"),
+    ] {
+        rootfs = rootfs.file(program, format!("/usr/sbin/{name}"), 0o755);
+    }
+    let root = folder.join("root.img");
+    rootfs.build(&tools.cache, &tools.apt, ROOT_MIB, &root)?;
+    let mut disks = vec![root];
+    for (number, extra) in EXTRAS.iter().enumerate() {
+        let disk = folder.join(format!("extra{number}.img"));
+        make_ext4(tools, extra, &disk)?;
+        disks.push(disk);
+    }
+    Ok(disks)
+}
+
+fn make_ext4(tools: &Tools, extra: &Extra, disk: &Path) -> Result<()> {
+    let bundle = tools::IMAGE_TOOLS.unpack(&tools.cache, &tools.apt)?;
+    let output = bundle
+        .command("mke2fs", "sbin/mke2fs")
+        .env("MKE2FS_CONFIG", bundle.path().join("etc/mke2fs.conf"))
+        // As for the root: features that 5.10 knows, nothing left to a kernel thread.
+        .args(["-q", "-F", "-t", "ext4", "-b"])
+        .arg(extra.block_size.to_string())
+        .args(["-O", "^orphan_file,^metadata_csum_seed"])
+        .args(["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+        .arg(disk)
+        .arg(format!("{}M", extra.mib))
+        .output()
+        .context("cannot run mke2fs")?;
+    ensure!(
+        output.status.success(),
+        "mke2fs cannot make {}: {}",
+        disk.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
