@@ -174,7 +174,15 @@ impl<'a> Takeover<'a> {
         Ok(())
     }
 
+    /// The cache was dirty when it came, within the limits of a kernel that had all the memory:
+    /// while it moves in, this kernel's own limits must not make the writer wait for the disk.
     fn migrate_caches(&self) {
+        let limits = DirtyLimits::lift();
+        self.migrate_each();
+        limits.restore();
+    }
+
+    fn migrate_each(&self) {
         let count = self.filesystems.count as usize;
         for (index, entry) in (0u32..).zip(self.filesystems.entries.iter().take(count)) {
             let mount_point = text_of(&entry.mount_point);
@@ -240,6 +248,42 @@ impl<'a> Takeover<'a> {
             }
         }
         bail!("the root file system has no init")
+    }
+}
+
+/// This kernel's limits on dirty pages.
+struct DirtyLimits {
+    background: String,
+    foreground: String,
+}
+
+impl DirtyLimits {
+    const BACKGROUND: &str = "/proc/sys/vm/dirty_background_ratio";
+    const FOREGROUND: &str = "/proc/sys/vm/dirty_ratio";
+
+    fn lift() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let old = Self {
+            background: read(Self::BACKGROUND),
+            foreground: read(Self::FOREGROUND),
+        };
+        Self {
+            background: "90".into(),
+            foreground: "95".into(),
+        }
+        .restore();
+        old
+    }
+
+    fn restore(&self) {
+        for (path, value) in [
+            (Self::FOREGROUND, &self.foreground),
+            (Self::BACKGROUND, &self.background),
+        ] {
+            if let Err(error) = std::fs::write(path, value) {
+                log(&format!("{path}: {error}"));
+            }
+        }
     }
 }
 

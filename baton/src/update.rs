@@ -1,11 +1,12 @@
 //! `baton update`: this kernel stops, the other goes on.
 
 use crate::describe;
-use crate::device::Device;
+use crate::device::{checkpoint_journal, Device};
 use crate::network::{Snapshot, Watcher};
 use crate::region::Region;
 use crate::system::SystemSnapshot;
 use anyhow::{bail, ensure, Context, Result};
+use handoff_abi::filesystem::FilesystemFlags;
 use handoff_abi::ioctl::{self, StopArgs};
 use handoff_abi::region;
 use handoff_abi::status::{Reason, SecondState};
@@ -62,10 +63,23 @@ pub fn run(limits: &Limits) -> Result<()> {
     for (slot, filesystem) in args.fds.iter_mut().zip(&filesystems) {
         *slot = filesystem.root.as_raw_fd();
     }
+    shorten_journals(&filesystems);
     snapshot_network(&region, generation)?;
     match device.try_request(&ioctl::STOP, &mut args) {
         Ok(()) => bail!("the stop came back without a reason; this kernel goes on"),
         Err(error) => Err(explain(&region, &args, &filesystems, &error)),
+    }
+}
+
+/// Writes the journals out while everybody still works: what is in them at the stop has to be
+/// replayed before the file system can be mounted. Only a matter of time, so a kernel that cannot
+/// do it is no failure.
+fn shorten_journals(filesystems: &[describe::OpenFilesystem]) {
+    for filesystem in filesystems {
+        let flags = FilesystemFlags::from_bits(filesystem.entry.flags);
+        if flags.has_journal_tids() && !flags.read_only() {
+            let _ = checkpoint_journal(&filesystem.root);
+        }
     }
 }
 

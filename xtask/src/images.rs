@@ -53,15 +53,10 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Makes the images of the default kernels and runs all tests over them.
+/// Makes the images of the default kernels and runs all tests over them: a step of the tests.
+#[allow(dead_code, reason = "the step is not in the list yet")]
 pub fn make_and_check() -> Result<()> {
     check(&make_all(&DEFAULT.map(str::to_owned), false)?)
-}
-
-/// The image of one kernel, made if it is not current.
-pub fn make(spec: &str) -> Result<PathBuf> {
-    let mut folders = make_all(&[spec.to_owned()], false)?;
-    folders.pop().context("no image was made")
 }
 
 /// What all images are made with.
@@ -72,7 +67,8 @@ struct Tools {
     scene: PathBuf,
 }
 
-fn make_all(specs: &[String], force: bool) -> Result<Vec<PathBuf>> {
+/// The images of kernels, made if they are not current.
+pub fn make_all(specs: &[String], force: bool) -> Result<Vec<PathBuf>> {
     let cache = Cache::open()?;
     let apt = Apt::open(&cache)?;
     let programs = userland::build()?;

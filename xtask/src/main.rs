@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod apt;
+mod bench;
 mod cache;
 mod commands;
 mod demo;
@@ -39,6 +40,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure
+    Bench(bench::Args),
     /// Update a machine's kernel while it works, and check that nothing is lost
     Demo(demo::Args),
     /// Keep the memory of stopped machines, for the migrator's tests
@@ -61,6 +64,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),

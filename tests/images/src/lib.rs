@@ -33,3 +33,4 @@ pub mod ranges;
 pub mod region;
 pub mod scene;
 pub mod sink;
+pub mod speed;

@@ -1,6 +1,5 @@
 //! What the guest said its files hold, as JSON lines.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -43,8 +42,9 @@ pub struct FileEntry {
     pub size: u64,
     /// Time of the last change of the content, nanoseconds.
     pub mtime_ns: i64,
-    /// Hashes of the blocks that are not holes, by the first of a run. What is in no run is zero.
-    pub blocks: BTreeMap<u64, Vec<u64>>,
+    /// Runs of blocks that are not holes: the first, and the hash of each. What is in no run is
+    /// zero.
+    pub blocks: Vec<(u64, Vec<u64>)>,
     /// First and number of blocks that are in memory only.
     pub dirty: Vec<(u64, u64)>,
 }

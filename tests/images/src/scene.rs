@@ -58,6 +58,17 @@ pub fn filled(mount: &Path, dir: &Path, mib: u64) -> Result<Scene> {
     finish(maker)
 }
 
+/// Makes files of together `mib` MiB whose frames are scattered: they are written page by page in
+/// turns.
+///
+/// # Errors
+/// As [`varied`].
+pub fn mixed(mount: &Path, dir: &Path, mib: u64) -> Result<Scene> {
+    let mut maker = Maker::new(mount, dir)?;
+    files::in_turns(&mut maker, 8, mib << 20)?;
+    finish(maker)
+}
+
 fn finish(maker: Maker) -> Result<Scene> {
     let files = list::list(&maker).context("cannot list the files")?;
     Ok(Scene {

@@ -25,12 +25,14 @@ pub struct Extra {
     mib: u64,
 }
 
-/// One for each amount of dirty cache that is measured, and one with blocks smaller than a page.
-pub const EXTRAS: [Extra; 5] = [
-    filled("/fill16", 16),
-    filled("/fill32", 32),
-    filled("/fill64", 64),
-    filled("/fill128", 128),
+/// One for each amount of dirty cache that is measured, one whose frames are scattered, and one with
+/// blocks smaller than a page.
+pub const EXTRAS: [Extra; 6] = [
+    filled("/fill16", "--filled", 16),
+    filled("/fill32", "--filled", 32),
+    filled("/fill64", "--filled", 64),
+    filled("/fill128", "--filled", 128),
+    filled("/mixed64", "--mixed", 64),
     Extra {
         mount: "/small",
         scene: ("--varied", 2),
@@ -39,10 +41,10 @@ pub const EXTRAS: [Extra; 5] = [
     },
 ];
 
-const fn filled(mount: &'static str, mib: u64) -> Extra {
+const fn filled(mount: &'static str, scene: &'static str, mib: u64) -> Extra {
     Extra {
         mount,
-        scene: ("--filled", mib),
+        scene: (scene, mib),
         block_size: 4096,
         mib: 1024,
     }

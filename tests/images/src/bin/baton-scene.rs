@@ -18,6 +18,9 @@ struct Args {
     /// MOUNT:MIB: files of together MIB in MOUNT/fill
     #[arg(long)]
     filled: Vec<String>,
+    /// MOUNT:MIB: the same, written page by page in turns
+    #[arg(long)]
+    mixed: Vec<String>,
     /// Where the list goes
     #[arg(long)]
     manifest: PathBuf,
@@ -33,6 +36,10 @@ fn main() -> Result<()> {
     for place in &args.filled {
         let (mount, mib) = parse(place)?;
         scenes.push(scene::filled(mount, &mount.join("fill"), mib).context(place.clone())?);
+    }
+    for place in &args.mixed {
+        let (mount, mib) = parse(place)?;
+        scenes.push(scene::mixed(mount, &mount.join("fill"), mib).context(place.clone())?);
     }
     let files: Vec<_> = scenes
         .iter()

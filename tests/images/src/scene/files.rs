@@ -138,3 +138,20 @@ pub fn streamed(maker: &mut Maker, name: &str, len: u64) -> Result<()> {
     maker.add(made);
     Ok(())
 }
+
+/// `count` files of together `len` bytes, each a page longer in turn.
+pub fn in_turns(maker: &mut Maker, count: u64, len: u64) -> Result<()> {
+    let mut files = Vec::new();
+    for number in 0..count {
+        files.push(maker.create(format!("turn-{number}"))?);
+    }
+    for block in 0..len / count / BLOCK {
+        for (file, made) in &mut files {
+            made.write(file, at(block), BLOCK)?;
+        }
+    }
+    for (_, made) in files {
+        maker.add(made);
+    }
+    Ok(())
+}

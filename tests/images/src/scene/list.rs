@@ -79,14 +79,12 @@ fn entry(mount: &Path, made: &Made) -> Result<FileEntry> {
 }
 
 /// Joins what has consecutive numbers.
-fn runs<T>(items: impl IntoIterator<Item = (u64, T)>) -> BTreeMap<u64, Vec<T>> {
-    let mut runs: BTreeMap<u64, Vec<T>> = BTreeMap::new();
+fn runs<T>(items: impl IntoIterator<Item = (u64, T)>) -> Vec<(u64, Vec<T>)> {
+    let mut runs: Vec<(u64, Vec<T>)> = Vec::new();
     for (number, item) in items {
-        match runs.last_entry() {
-            Some(mut run) if run.key() + run.get().len() as u64 == number => {
-                run.get_mut().push(item);
-            }
-            _ => drop(runs.insert(number, vec![item])),
+        match runs.last_mut() {
+            Some((first, run)) if *first + run.len() as u64 == number => run.push(item),
+            _ => runs.push((number, vec![item])),
         }
     }
     runs
