@@ -43,7 +43,7 @@ pub fn run() -> Result<()> {
     let mut args = WaitArgs::new_zeroed();
     device.request(&ioctl::QUIET_DEVICES, &mut args)?;
     device.request(&ioctl::FORGET, &mut args)?;
-    let cpus = bring_cpus_online(&device, &machine)?;
+    let cpus = bring_cpus_online(&device, &region, &machine)?;
     count(&region, Counter::CPUS, cpus);
     stamp(&device, Phase::CPUS_ONLINE);
     let bytes = add_memory(&device, &machine);
@@ -58,7 +58,7 @@ pub fn run() -> Result<()> {
 
 /// Brings every CPU of the machine online that is not. A CPU that this kernel knows but the
 /// machine does not have is left alone.
-fn bring_cpus_online(device: &Device, machine: &MachinePage) -> Result<u64> {
+fn bring_cpus_online(device: &Device, region: &Region, machine: &MachinePage) -> Result<u64> {
     let known: Vec<u32> = machine
         .apic_ids
         .iter()
@@ -69,8 +69,19 @@ fn bring_cpus_online(device: &Device, machine: &MachinePage) -> Result<u64> {
     let cpus = Cpus::new(Path::new("/sys"));
     let online = cpus.online()?;
     let mut brought = 0;
+    let wakes_by_memory = has_wakeup_mailbox();
     for entry in info.cpus.iter().take(info.cpu_count as usize) {
         if online.contains(&entry.cpu) || !known.contains(&entry.apic_id) {
+            continue;
+        }
+        if entry.apic_id == machine.bsp_apic_id && !wakes_by_memory {
+            let text = format!(
+                "CPU with APIC ID {}: stays parked; it is the machine's bootstrap processor, and \
+                 this kernel can only wake it by an INIT, which would reset the machine",
+                entry.apic_id
+            );
+            log(&text);
+            region.add_loss(&text)?;
             continue;
         }
         match cpus.set_online(entry.cpu, true) {
@@ -79,6 +90,16 @@ fn bring_cpus_online(device: &Device, machine: &MachinePage) -> Result<u64> {
         }
     }
     Ok(brought)
+}
+
+/// Whether this kernel wakes CPUs through the mailbox of the MADT (`arch/x86/kernel/acpi/`): its
+/// function for that is the only sign that it shows.
+fn has_wakeup_mailbox() -> bool {
+    std::fs::read_to_string("/proc/kallsyms").is_ok_and(|symbols| {
+        symbols
+            .lines()
+            .any(|line| line.split_whitespace().nth(2) == Some("acpi_wakeup_cpu"))
+    })
 }
 
 /// Adds the 1st OS's memory, as far as it is whole memory blocks of this kernel, and brings it

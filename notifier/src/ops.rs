@@ -81,7 +81,19 @@ impl ControlWords for Section {
 /// # Errors
 /// [`Refused`]; [`Refused::Raced`] if the other side was faster.
 pub fn step(words: &impl ControlWords, sequence: u64, step: Step) -> Result<StopWord, Refused> {
-    let current = words.stop_word()?;
+    step_from(words, words.stop_word()?, sequence, step)
+}
+
+/// As [`step`], from the word that the caller read: what it decided by is what is swapped.
+///
+/// # Errors
+/// As for [`step`].
+pub(crate) fn step_from(
+    words: &impl ControlWords,
+    current: u64,
+    sequence: u64,
+    step: Step,
+) -> Result<StopWord, Refused> {
     let target = next(StopWord::from_bits(current), sequence, step)?;
     match words.swap_stop_word(current, target.to_bits())? {
         Ok(_) => Ok(target),

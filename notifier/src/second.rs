@@ -1,8 +1,8 @@
 //! The side of the 2nd OS.
 
-use crate::ops::{step, ControlWords};
+use crate::ops::{step, step_from, ControlWords};
 use crate::state::{Refused, Step};
-use handoff_abi::control::{StopState, StopWord};
+use handoff_abi::control::StopWord;
 
 /// What an NMI was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,15 +29,16 @@ pub fn on_nmi(words: &impl ControlWords) -> Result<Nmi, Refused> {
 
 /// Takes the machine after a notice; returns the stop's number.
 ///
+/// The word is read once: between two looks the 1st OS may have called this stop off and begun
+/// the next.
+///
 /// # Errors
 /// [`Refused::State`] with `ABORTED`: the 1st OS lost patience before. [`Refused::Raced`]: it
-/// did so just now.
+/// did so just now, and may have stopped anew since.
 pub fn take(words: &impl ControlWords) -> Result<u64, Refused> {
-    let word = StopWord::from_bits(words.stop_word()?);
-    if word.state != StopState::STOPPED {
-        return Err(Refused::State(word));
-    }
-    step(words, word.sequence, Step::Take).map(|word| word.sequence)
+    let current = words.stop_word()?;
+    let sequence = StopWord::from_bits(current).sequence;
+    step_from(words, current, sequence, Step::Take).map(|word| word.sequence)
 }
 
 /// Passes the point of no return.

@@ -69,6 +69,17 @@ pub fn mixed(mount: &Path, dir: &Path, mib: u64) -> Result<Scene> {
     finish(maker)
 }
 
+/// Makes a file of `mib` MiB that is on the disk with other content, and whose inode the journal
+/// knows: whoever then writes it back on a slow disk has its pages under writeback, not dirty.
+///
+/// # Errors
+/// As [`varied`].
+pub fn rewritten(mount: &Path, dir: &Path, mib: u64) -> Result<Scene> {
+    let mut maker = Maker::new(mount, dir)?;
+    files::rewritten(&mut maker, mib << 20)?;
+    finish(maker)
+}
+
 fn finish(maker: Maker) -> Result<Scene> {
     let files = list::list(&maker).context("cannot list the files")?;
     Ok(Scene {

@@ -75,3 +75,23 @@ fn an_inode_that_is_not_there_is_not_found() {
         },
     );
 }
+
+#[test]
+fn what_was_on_its_way_to_the_disk_counts_as_unwritten() {
+    let name = "what_was_on_its_way_to_the_disk_counts_as_unwritten";
+    for_each_image(name, |image: &Image| {
+        let descriptor = image.descriptor().unwrap();
+        let view = View::new(&image.memory, descriptor);
+        let budget = Budget::for_memory_of(&descriptor);
+        let super_block = ForeignVa::new(image.filesystem("/slow").unwrap().super_block);
+        let mut files = image.files_on("/slow");
+        let entry = files.find(|file| file.state == State::Partly).unwrap();
+        let inode = find_inode(&view, super_block, entry.ino, &budget).unwrap();
+        let facts = inspect_inode(&view, inode.unwrap()).unwrap();
+        assert!(
+            facts.dirty < 1024 && facts.unwritten >= 3072,
+            "{}: {facts:?}",
+            image.release
+        );
+    });
+}

@@ -25,9 +25,12 @@ pub struct Extra {
     mib: u64,
 }
 
-/// One for each amount of dirty cache that is measured, one whose frames are scattered, and one with
-/// blocks smaller than a page.
-pub const EXTRAS: [Extra; 6] = [
+/// Where the disk is mounted whose writes never end.
+pub const SLOW: &str = "/slow";
+
+/// One for each amount of dirty cache that is measured, one whose frames are scattered, one with
+/// blocks smaller than a page, and one that becomes slow.
+pub const EXTRAS: [Extra; 7] = [
     filled("/fill16", "--filled", 16),
     filled("/fill32", "--filled", 32),
     filled("/fill64", "--filled", 64),
@@ -39,6 +42,7 @@ pub const EXTRAS: [Extra; 6] = [
         block_size: 1024,
         mib: 512,
     },
+    filled(SLOW, "--rewritten", 16),
 ];
 
 const fn filled(mount: &'static str, scene: &'static str, mib: u64) -> Extra {

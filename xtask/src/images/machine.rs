@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use baton_images::{image, ranges};
+use serde_json::json;
 
-use super::disks::{self, EXTRAS};
+use super::disks::{self, EXTRAS, SLOW};
 use super::Tools;
 use crate::image::{initramfs, BOOT_MODULES, UP};
 use crate::kernels::Kernel;
@@ -20,7 +21,7 @@ use crate::qemu::Qemu;
 use crate::vm::{Bus, Serial, Vm, VmBuilder};
 
 /// Number of this way to make images; to be changed with it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Memory of the machine.
 const MIB: u32 = 1024;
@@ -30,6 +31,9 @@ const BOOT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(60);
 /// How long the making and listing of all files may take under emulation.
 const SCENE: Duration = Duration::from_secs(300);
+
+/// Pages of 16 MiB that must be under writeback; the disk may have taken the first few.
+const WRITEBACK: u64 = 3072;
 
 /// Nothing is written for its age or its amount, and no journal is committed by time. An interval
 /// of 0 would not do: it wakes the writer of a disk at once when the first inode becomes dirty, and
@@ -70,6 +74,7 @@ pub fn make(tools: &Tools, kernel: &Kernel, module: &Path, folder: &Path) -> Res
         ))?;
     }
     guest.scene()?;
+    guest.write_back(&mut vm)?;
     guest.describe()?;
     for (path, name) in [
         ("/run/region", image::REGION),
@@ -129,6 +134,33 @@ impl Guest {
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.start("/usr/sbin/baton-scene", &words, "ready", SCENE)
+    }
+
+    /// Has a file written back to a disk that takes nothing any more: its pages are not dirty
+    /// then, but under writeback.
+    fn write_back(&self, vm: &mut Vm) -> Result<()> {
+        let number = EXTRAS.iter().position(|extra| extra.mount == SLOW);
+        let number = number.context("no disk is slow")? + 1;
+        let limits = json!({
+            "device": format!("disk{number}"),
+            "bps": 0, "bps_rd": 0, "bps_wr": 4096, "iops": 0, "iops_rd": 0, "iops_wr": 0,
+        });
+        vm.command("block_set_io_throttle", limits)?;
+        let file = format!("{SLOW}/fill/rewritten");
+        self.client
+            .start(&["/bin/sync", "-d", &file], "/run/sync.log")?;
+        let until = Instant::now() + SOON;
+        loop {
+            let pages = self.shell("awk '/^nr_writeback / { print $2 }' /proc/vmstat")?;
+            if pages.parse().is_ok_and(|pages: u64| pages >= WRITEBACK) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "only {pages} pages came under writeback"
+            );
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Leaves the region in `/run/region`.

@@ -21,25 +21,31 @@ struct Args {
     /// MOUNT:MIB: the same, written page by page in turns
     #[arg(long)]
     mixed: Vec<String>,
+    /// MOUNT:MIB: a file of MIB with new content in place of what is on the disk
+    #[arg(long)]
+    rewritten: Vec<String>,
     /// Where the list goes
     #[arg(long)]
     manifest: PathBuf,
 }
 
+/// A maker of scenes.
+type Make = fn(&Path, &Path, u64) -> Result<scene::Scene>;
+
 fn main() -> Result<()> {
     let args = Args::parse();
     let mut scenes = Vec::new();
-    for place in &args.varied {
-        let (mount, mib) = parse(place)?;
-        scenes.push(scene::varied(mount, &mount.join("scene"), mib).context(place.clone())?);
-    }
-    for place in &args.filled {
-        let (mount, mib) = parse(place)?;
-        scenes.push(scene::filled(mount, &mount.join("fill"), mib).context(place.clone())?);
-    }
-    for place in &args.mixed {
-        let (mount, mib) = parse(place)?;
-        scenes.push(scene::mixed(mount, &mount.join("fill"), mib).context(place.clone())?);
+    let kinds: [(&[String], &str, Make); 4] = [
+        (&args.varied, "scene", scene::varied),
+        (&args.filled, "fill", scene::filled),
+        (&args.mixed, "fill", scene::mixed),
+        (&args.rewritten, "fill", scene::rewritten),
+    ];
+    for (places, folder, make) in kinds {
+        for place in places {
+            let (mount, mib) = parse(place)?;
+            scenes.push(make(mount, &mount.join(folder), mib).context(place.clone())?);
+        }
     }
     let files: Vec<_> = scenes
         .iter()

@@ -7,6 +7,8 @@ use crate::manifest::{State, BLOCK};
 
 /// Bytes of one write to a streamed file.
 const CHUNK: u64 = 64 << 10;
+/// Blocks of the rewritten file that even the slowest disk may have taken.
+const TAKEN: u64 = 1024;
 /// On the disk with more blocks than it has.
 pub const SHORTENED: &str = "shortened";
 
@@ -153,5 +155,23 @@ pub fn in_turns(maker: &mut Maker, count: u64, len: u64) -> Result<()> {
     for (_, made) in files {
         maker.add(made);
     }
+    Ok(())
+}
+
+/// A file of `len` bytes with new content in place of the old; all else is on the disk.
+pub fn rewritten(maker: &mut Maker, len: u64) -> Result<()> {
+    let (file, mut made) = maker.create("rewritten")?;
+    made.write(&file, 0, len)?;
+    file.sync_all()?;
+    made.change_content();
+    made.write(&file, 0, len)?;
+    made.state = State::Partly;
+    made.dirty = Some((TAKEN..len / BLOCK).collect());
+    let (last, mut committed) = maker.create("committed")?;
+    committed.write(&last, 0, BLOCK)?;
+    last.sync_all()?;
+    committed.state = State::Clean;
+    maker.add(committed);
+    maker.add(made);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -81,8 +82,8 @@ impl Maker {
             .create_new(true)
             .open(&path);
         let file = open.with_context(|| format!("cannot create {}", path.display()))?;
-        let number = self.made.len() as u64;
-        let key = content::key(number, 0, self.dir.as_os_str().len() as u64);
+        // No two files have the same content anywhere.
+        let key = content::hash(path.as_os_str().as_bytes());
         let made = Made {
             names: vec![path],
             state: State::Dirty,
