@@ -5,7 +5,7 @@
  */
 #define pr_fmt(fmt) "baton: " fmt
 
-#include <linux/delay.h>
+#include <linux/irq.h>
 #include <linux/irq_work.h>
 #include <linux/reboot.h>
 #include <linux/wait.h>
@@ -52,10 +52,26 @@ static struct notifier_block baton_restart_block = {
 	.priority = 255,
 };
 
+/*
+ * Without legacy hardware this kernel gives the numbers of ISA interrupts to message interrupts,
+ * while its drivers for legacy devices (8250) still believe that the numbers are theirs. Taken
+ * here, they are nobody's. A kernel that has some in use already keeps those.
+ */
+#define BATON_ISA_IRQS 16
+
+static void baton_notice_reserve_irqs(void)
+{
+	int irq;
+
+	for (irq = 1; irq < BATON_ISA_IRQS; irq++)
+		irq_alloc_desc_at(irq, NUMA_NO_NODE);
+}
+
 int baton_notice_init(void)
 {
 	int err;
 
+	baton_notice_reserve_irqs();
 	init_irq_work(&baton_notice_work, baton_notice_wake);
 	err = register_nmi_handler(NMI_LOCAL, baton_notice_nmi, 0, BATON_NMI_NAME);
 	if (err)

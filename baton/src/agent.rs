@@ -41,6 +41,8 @@ pub fn log(text: &str) {
 
 fn begin() -> Result<std::convert::Infallible> {
     mount_kernel_filesystems()?;
+    // The console's port is to be set up anew at the takeover: nobody may hold it open.
+    set_standard_streams("/dev/null")?;
     let command_line = std::fs::read_to_string("/proc/cmdline")?;
     load_modules(&command_line)?;
     let device = Device::open()?;
@@ -109,6 +111,21 @@ fn mount_kernel_filesystems() -> Result<()> {
         .with_context(|| format!("mounting {target}"))?;
     }
     Ok(())
+}
+
+/// Makes `path` the standard input, output and error of this process.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn set_standard_streams(path: &str) -> Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("opening {path}"))?;
+    rustix::stdio::dup2_stdin(&file)?;
+    rustix::stdio::dup2_stdout(&file)?;
+    Ok(rustix::stdio::dup2_stderr(&file)?)
 }
 
 /// Loads the drivers, so that probing starts at once when the devices appear, and `baton.ko`.

@@ -127,6 +127,40 @@ pub fn checkpoint_journal(root: &File) -> Result<(), std::io::Error> {
     Ok(())
 }
 
+/// `struct serial_struct` (`include/uapi/linux/serial.h`), as far as it is used here.
+#[repr(C)]
+struct SerialStruct {
+    kind: libc::c_int,
+    line: libc::c_int,
+    port: libc::c_uint,
+    irq: libc::c_int,
+    rest: [u8; 64],
+}
+
+/// Takes the interrupt from a serial port that has one: it is polled from then on. Says whether
+/// it had one.
+///
+/// # Errors
+/// It is no serial port, or the driver refuses.
+pub fn poll_serial_port(port: &File) -> Result<bool, std::io::Error> {
+    let mut settings = std::mem::MaybeUninit::<SerialStruct>::zeroed();
+    // SAFETY: the request writes a `struct serial_struct`, which is smaller than the buffer.
+    if unsafe { libc::ioctl(port.as_raw_fd(), libc::TIOCGSERIAL, settings.as_mut_ptr()) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: zeroed before, integers only.
+    let mut settings = unsafe { settings.assume_init() };
+    if settings.kind == 0 || settings.irq == 0 {
+        return Ok(false);
+    }
+    settings.irq = 0;
+    // SAFETY: the request reads what the former wrote.
+    if unsafe { libc::ioctl(port.as_raw_fd(), libc::TIOCSSERIAL, &raw const settings) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(true)
+}
+
 /// Physical memory, mapped.
 #[derive(Debug)]
 pub struct Memory {

@@ -1,6 +1,7 @@
 //! `baton load`: a kernel is booted beside this one.
 
 use crate::bzimage::{self, BzImage};
+use crate::check;
 use crate::cpus::Cpus;
 use crate::describe::{self, OpenFilesystem};
 use crate::device::Device;
@@ -57,6 +58,12 @@ pub struct Options {
 /// # Errors
 /// In words for the operator. The machine is then as it was.
 pub fn run(options: &Options) -> Result<()> {
+    check::gate(&check::run(&check::Options {
+        kernel: Some(options.kernel.clone()),
+        module: options.module.clone(),
+        memory: options.memory,
+        cpu: options.cpu,
+    }))?;
     module_file::ensure_loaded()?;
     let device = Device::open()?;
     let info = device.info()?;

@@ -1,8 +1,8 @@
 //! The takeover: from the stop notice to the root file system's own userland.
 
 use crate::aftermath;
-use crate::agent::log;
-use crate::device::Device;
+use crate::agent::{log, set_standard_streams};
+use crate::device::{poll_serial_port, Device};
 use crate::network::{Restorer, Roots, Snapshot};
 use crate::region::{text_of, Region};
 use crate::system::{
@@ -14,9 +14,10 @@ use handoff_abi::ioctl::{self, MigrateArgs, StampArgs, WaitArgs};
 use handoff_abi::region;
 use handoff_abi::status::SecondState;
 use handoff_abi::timeline::{Counter, Phase, TimelinePage};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::mem::offset_of;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -215,6 +216,7 @@ impl<'a> Takeover<'a> {
     /// Makes the root file system the root, leaves the rest of the work to a child, and becomes
     /// init.
     fn enter_root(&self) -> Result<std::convert::Infallible> {
+        poll_serial_ports();
         for directory in ["/dev", "/proc", "/sys", "/run"] {
             let target = format!("{NEW_ROOT}{directory}");
             if Path::new(&target).is_dir() {
@@ -239,6 +241,10 @@ impl<'a> Takeover<'a> {
         }
         self.region.set_second_state(SecondState::RUNNING)?;
         aftermath::spawn(self.device, self.region)?;
+        // As the kernel does for an init that it starts.
+        if let Err(error) = set_standard_streams("/dev/console") {
+            log(&format!("{error:#}"));
+        }
         stamp(self.device, Phase::USERLAND);
         for init in INITS {
             if Path::new(init).exists() {
@@ -283,6 +289,25 @@ impl DirtyLimits {
             if let Err(error) = std::fs::write(path, value) {
                 log(&format!("{path}: {error}"));
             }
+        }
+    }
+}
+
+/// Serial ports have interrupts of the I/O APIC, which this kernel does not have: their driver is
+/// told to poll, so that a console on one is usable again.
+fn poll_serial_ports() {
+    const PORTS: usize = 4;
+    for number in 0..PORTS {
+        let path = format!("/dev/ttyS{number}");
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+            .open(&path);
+        match options.and_then(|port| poll_serial_port(&port)) {
+            Ok(true) => log(&format!("ttyS{number} is polled from now on")),
+            Ok(false) => {}
+            Err(error) => log(&format!("ttyS{number}: {error}")),
         }
     }
 }

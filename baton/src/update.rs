@@ -2,6 +2,7 @@
 
 use crate::describe;
 use crate::device::{checkpoint_journal, Device};
+use crate::exit;
 use crate::network::{Snapshot, Watcher};
 use crate::region::Region;
 use crate::system::SystemSnapshot;
@@ -125,5 +126,5 @@ fn explain(
             text = format!("{text}: {message}");
         }
     }
-    anyhow::anyhow!("{text}. This kernel goes on; nothing was lost.")
+    exit::CalledOff(format!("{text}. This kernel goes on; nothing was lost.")).into()
 }

@@ -8,7 +8,7 @@ use super::link::{index_data, links, read_only_data, read_only_slave_data, Link}
 use super::restore::{exists, link_message, Restorer};
 
 /// Kinds that netlink alone cannot make as they were, and why.
-const NOT_BY_NETLINK: &[(&str, &str)] = &[
+pub(crate) const NOT_BY_NETLINK: &[(&str, &str)] = &[
     ("tun", "it belongs to a process"),
     ("wireguard", "its keys and peers are not part of the link"),
     ("openvswitch", "its switch belongs to a daemon"),

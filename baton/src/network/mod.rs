@@ -45,6 +45,7 @@ use serde::{Deserialize, Serialize};
 
 use abi::*;
 pub use attribute::{Attribute, Message};
+pub(crate) use create::NOT_BY_NETLINK;
 pub use identity::NicIdentity;
 pub use link::{Link, LinkKind};
 pub use restore::{Restored, Restorer};

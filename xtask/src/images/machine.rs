@@ -155,10 +155,13 @@ impl Guest {
             if pages.parse().is_ok_and(|pages: u64| pages >= WRITEBACK) {
                 return Ok(());
             }
-            ensure!(
-                Instant::now() < until,
-                "only {pages} pages came under writeback"
-            );
+            if Instant::now() >= until {
+                let state = self.shell(
+                    "cat /run/sync.log; grep -E 'nr_(dirty|writeback)' /proc/vmstat; \
+                     cat /proc/$(pidof sync)/stack; dmesg | tail -3; true",
+                )?;
+                bail!("only {pages} pages came under writeback: {state}");
+            }
             thread::sleep(Duration::from_millis(200));
         }
     }
