@@ -80,8 +80,18 @@ pub fn run(options: &Options) -> Result<()> {
     let timeline = region.timeline()?;
     let both = options.first == options.second;
     let sides = [
-        (both || options.first, "1st", region::LOG_FIRST, text_of(&header.first_release)),
-        (both || options.second, "2nd", region::LOG_SECOND, text_of(&header.second_release)),
+        (
+            both || options.first,
+            "1st",
+            region::LOG_FIRST,
+            text_of(&header.first_release),
+        ),
+        (
+            both || options.second,
+            "2nd",
+            region::LOG_SECOND,
+            text_of(&header.second_release),
+        ),
     ];
     let mut lines = Vec::new();
     for (_, side, place, release) in sides.into_iter().filter(|(wanted, ..)| *wanted) {
@@ -203,7 +213,10 @@ fn print(lines: &[Line], timeline: &TimelinePage) {
 fn text(line: &Line, origin: u64, khz: u64) -> String {
     let ticks = i128::from(line.tsc).saturating_sub(i128::from(origin));
     let ms = ticks as f64 / khz.max(1) as f64;
-    format!("{ms:>14.3}  {}   {:<5}  {}", line.side, line.level, line.text)
+    format!(
+        "{ms:>14.3}  {}   {:<5}  {}",
+        line.side, line.level, line.text
+    )
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! `baton`: the operator's command, and the agent that is `/init` of the 2nd OS.
 
 use anyhow::{bail, Context, Result};
-use baton::{aftermath, agent, describe, device::Device, load, region, report, unload, update};
-use clap::{Parser, Subcommand};
+use baton::{
+    aftermath, agent, check, describe, device::Device, exit, load, log, manual, plot, region,
+    report, unload, update,
+};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Update the kernel of a running machine without rebooting it.
 #[derive(Parser)]
-#[command(version, about, long_about = None)]
+#[command(version, about, long_about = None, after_long_help = manual::exit_codes())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,6 +20,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Say whether this machine can be updated, and what has to change if not
+    Check {
+        /// The kernel to be booted: a bzImage
+        #[arg(long)]
+        kernel: Option<PathBuf>,
+        /// Memory that the new kernel is to get until it takes over
+        #[arg(long, default_value = "512M", value_parser = parse_size)]
+        memory: u64,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Boot a kernel beside the running one
     Load {
         /// The kernel to boot: a bzImage
@@ -63,6 +78,24 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Draw it into this file instead
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        svg: Option<PathBuf>,
+    },
+    /// Show what both modules logged
+    Log {
+        /// Of the 1st OS only
+        #[arg(long)]
+        first: bool,
+        /// Of the 2nd OS only
+        #[arg(long, conflicts_with = "first")]
+        second: bool,
+        /// Of the last handover, even if another kernel is loaded already
+        #[arg(long)]
+        last: bool,
+        /// The baton.ko that wrote it, if it is not in its module tree
+        #[arg(long, value_name = "FILE")]
+        module: Option<PathBuf>,
     },
     /// Write this kernel's offset table and file systems to a file, as the migrator reads them
     #[command(hide = true)]
@@ -76,6 +109,14 @@ enum Command {
     /// Run by Baton itself after a takeover
     #[command(hide = true)]
     Aftermath,
+    /// Write the manual, or completions for a shell
+    #[command(hide = true)]
+    Generate {
+        /// What to write
+        what: manual::What,
+        /// The folder to write to; without it, to the standard output
+        dir: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -83,16 +124,29 @@ fn main() -> ExitCode {
         agent::run();
     }
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(error) => {
             eprintln!("baton: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(exit::code(&error))
         }
     }
 }
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Check {
+            kernel,
+            memory,
+            json,
+        } => {
+            let options = check::Options {
+                kernel,
+                module: None,
+                memory,
+                cpu: None,
+            };
+            check::print(&check::run(&options), json)
+        }
         Command::Load {
             kernel,
             initrd,
@@ -131,9 +185,11 @@ fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Report { json } => {
+        Command::Report { json, svg } => {
             let report = report::read(&Device::open()?)?;
-            if json {
+            if let Some(path) = svg {
+                plot::to_file(&report, &path)?;
+            } else if json {
                 println!("{}", serde_json::to_string_pretty(&report)?);
             } else {
                 report::print(&report);
@@ -143,6 +199,18 @@ fn run(command: Command) -> Result<()> {
         Command::Describe { output } => describe::to_file(&output),
         Command::Console => console(),
         Command::Aftermath => aftermath::run(),
+        Command::Generate { what, dir } => manual::generate(Cli::command(), what, dir.as_deref()),
+        Command::Log {
+            first,
+            second,
+            last,
+            module,
+        } => log::run(&log::Options {
+            first,
+            second,
+            last,
+            module,
+        }),
     }
 }
 

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn lists_are_read() {
         assert_eq!(number_list("0-3,5\n").unwrap(), [0, 1, 2, 3, 5]);
-        assert_eq!(number_list("\n").unwrap(), []);
+        assert!(number_list("\n").unwrap().is_empty());
         for bad in ["a", "3-1", "0-4294967295", "-1"] {
             assert!(number_list(bad).is_err(), "{bad}");
         }

@@ -90,7 +90,9 @@ fn hardware(sys: &Path, class: &str) -> Vec<(String, PathBuf)> {
             let is_disk = !(name.starts_with("sr") || name.starts_with("fd"));
             let device = entry.path().join("device").canonicalize().ok()?;
             // An NVMe disk with several paths hangs on no controller; those are listed themselves.
-            let is_virtual = device.components().any(|part| part.as_os_str() == "virtual");
+            let is_virtual = device
+                .components()
+                .any(|part| part.as_os_str() == "virtual");
             let driven = device.join("driver").exists() || !is_pci(&device);
             (is_disk && driven && !is_virtual).then_some((name, device))
         })
@@ -105,7 +107,7 @@ fn is_pci(path: &Path) -> bool {
     let parts: Vec<&str> = name.split([':', '.']).collect();
     let hexadecimal = |part: &&str| u32::from_str_radix(part, 16).is_ok();
     let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    matches!(lengths.as_slice(), [4.., 2, 2, 1]) && parts.iter().all(hexadecimal)
+    matches!(lengths.as_slice(), [domain, 2, 2, 1] if *domain >= 4) && parts.iter().all(hexadecimal)
 }
 
 fn interrupts(device: &Path) -> Interrupts {
@@ -168,10 +170,7 @@ mod tests {
             tree.file(&format!("{pci}/msi_irqs/24"), "");
         }
         tree.file("class/block/loop0/size", "0");
-        tree.link(
-            "class/block/vda/device",
-            &format!("../../../{pci}/virtio1"),
-        );
+        tree.link("class/block/vda/device", &format!("../../../{pci}/virtio1"));
         points(tree.path())
     }
 

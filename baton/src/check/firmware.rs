@@ -41,10 +41,7 @@ mod tests {
     #[test]
     fn ecam_is_looked_for() {
         let q35 = "00100000-bfffffff : System RAM\nb0000000-bfffffff : PCI ECAM 0000 [bus 00-ff]\n";
-        assert_eq!(
-            pci_configuration(&parse(q35).unwrap()).verdict,
-            Verdict::Ok
-        );
+        assert_eq!(pci_configuration(&parse(q35).unwrap()).verdict, Verdict::Ok);
         let pc = "00100000-bfffffff : System RAM\n";
         assert_eq!(
             pci_configuration(&parse(pc).unwrap()).verdict,

@@ -100,7 +100,9 @@ pub fn module(lib: &Path, release: &str, given: Option<&Path>) -> Point {
     const TOPIC: &str = "module";
     let root = lib.join(release);
     let advice = format!("build it: dkms autoinstall -k {release}");
-    let found = given.map(Path::to_owned).or_else(|| module_file::find(&root));
+    let found = given
+        .map(Path::to_owned)
+        .or_else(|| module_file::find(&root));
     let Some(path) = found else {
         return Point::fail(
             TOPIC,

@@ -96,11 +96,7 @@ pub fn available(meminfo: &str, size: u64) -> Point {
             "make sure that the machine can do without the partition's memory",
         );
     };
-    let found = format!(
-        "{} MiB available, {} MiB wanted",
-        bytes >> 20,
-        size >> 20
-    );
+    let found = format!("{} MiB available, {} MiB wanted", bytes >> 20, size >> 20);
     // Moving pages away takes some room besides.
     if bytes < size.saturating_add(size / 8) {
         return Point::warn(

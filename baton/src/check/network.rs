@@ -9,15 +9,7 @@ use std::path::Path;
 /// Most processes that are asked for their network namespace.
 const MAX_PROCESSES: usize = 100_000;
 /// Queueing disciplines that a kernel gives by itself.
-const DEFAULT_QDISCS: &[&str] = &[
-    "",
-    "noop",
-    "noqueue",
-    "pfifo_fast",
-    "fq",
-    "fq_codel",
-    "mq",
-];
+const DEFAULT_QDISCS: &[&str] = &["", "noop", "noqueue", "pfifo_fast", "fq", "fq_codel", "mq"];
 
 /// What is looked at of a link.
 #[derive(Clone, Debug)]

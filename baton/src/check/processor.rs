@@ -25,7 +25,10 @@ pub fn spare(sys: &Path, chosen: Option<u32>, never: &[u32]) -> Point {
         Some(cpu) => usable(&cpus, cpu, never),
     };
     match picked {
-        Ok(cpu) => Point::ok(TOPIC, format!("CPU {cpu} of {} can be spared", present.len())),
+        Ok(cpu) => Point::ok(
+            TOPIC,
+            format!("CPU {cpu} of {} can be spared", present.len()),
+        ),
         Err(error) => Point::fail(
             TOPIC,
             format!("{error:#}"),
@@ -132,7 +135,8 @@ mod tests {
 
     #[test]
     fn features_are_informational() {
-        let qemu = "processor\t: 0\nmodel name\t: QEMU TCG\nflags\t\t: fpu hypervisor la57 x2apic\n";
+        let qemu =
+            "processor\t: 0\nmodel name\t: QEMU TCG\nflags\t\t: fpu hypervisor la57 x2apic\n";
         let points = features(qemu);
         assert!(points.iter().all(|point| point.verdict == Verdict::Ok));
         assert!(points[0].found.contains("5-level"));

@@ -45,7 +45,10 @@ pub fn points(system: &SystemSnapshot) -> Vec<Point> {
     if !in_memory.is_empty() {
         points.push(Point::warn(
             TOPIC,
-            format!("in memory: {}; empty after the update", in_memory.join(", ")),
+            format!(
+                "in memory: {}; empty after the update",
+                in_memory.join(", ")
+            ),
             "keep nothing there that is needed afterwards",
         ));
     }

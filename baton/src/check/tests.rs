@@ -50,7 +50,10 @@ fn warnings_do_not_stop_a_load_and_failures_do() {
     assert_eq!(exit::code(&error), exit::CANNOT);
     let text = error.to_string();
     assert!(text.contains("IOMMU") && text.contains("turn it off") && !text.contains("swap"));
-    assert_eq!(exit::code(&print(&points, false).unwrap_err()), exit::CANNOT);
+    assert_eq!(
+        exit::code(&print(&points, false).unwrap_err()),
+        exit::CANNOT
+    );
 }
 
 #[test]

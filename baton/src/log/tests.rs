@@ -40,10 +40,7 @@ fn text_of_frame(index: u16, arguments: &[u8]) -> Option<String> {
 #[test]
 fn arguments_are_shown_as_the_format_says() {
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(
-        text_of_frame(2, &7u64.to_le_bytes()),
-        some("stop 7: taken")
-    );
+    assert_eq!(text_of_frame(2, &7u64.to_le_bytes()), some("stop 7: taken"));
     let mut arguments = 0xbeefu32.to_le_bytes().to_vec();
     arguments.extend([1, 2, 0, 0, 0, b'o', b'k']);
     assert_eq!(
@@ -96,7 +93,9 @@ fn a_ring_that_was_never_full_is_read_from_its_start() {
     assert_eq!(decoded.lines.len(), 2);
     assert_eq!(decoded.lines[1].level, "error");
     let line = text(&decoded.lines[0], 500, 1);
-    assert!(line.trim_start().starts_with("500.000  1st   info   stop 1"));
+    assert!(line
+        .trim_start()
+        .starts_with("500.000  1st   info   stop 1"));
 }
 
 #[test]
@@ -137,10 +136,7 @@ fn what_was_overwritten_while_it_was_read_is_left_out() {
 fn the_table_of_a_module_of_this_build() {
     assert!(Table::parse(b"no ELF").is_err());
     // Only where the module was built before.
-    let pattern = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../target/module/*/baton.ko"
-    );
+    let pattern = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/module/*/baton.ko");
     for path in glob::glob(pattern).unwrap().flatten() {
         let table = Table::parse(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(table.timestamp(), Some("{=u64}"));
