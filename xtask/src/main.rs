@@ -12,6 +12,7 @@ mod bench;
 mod cache;
 mod commands;
 mod demo;
+mod fuzz;
 mod header;
 #[allow(dead_code, unused_imports)] // an interface for tests and demos, not all in use
 mod image;
@@ -21,6 +22,7 @@ mod kernels;
 mod module;
 #[allow(dead_code, unused_imports)] // likewise
 mod oracle;
+mod package;
 mod progress;
 mod qemu;
 mod rustobj;
@@ -44,6 +46,8 @@ enum Command {
     Bench(bench::Args),
     /// Update a machine's kernel while it works, and check that nothing is lost
     Demo(demo::Args),
+    /// Give bytes that nobody vouches for to what reads them
+    Fuzz(fuzz::Args),
     /// Keep the memory of stopped machines, for the migrator's tests
     Images(images::Args),
     /// Fetch kernels and say where they are
@@ -58,6 +62,8 @@ enum Command {
     },
     /// Build baton.ko for kernels
     Module(module::Args),
+    /// Make the Debian package
+    Package(package::Args),
     /// Run everything that CI runs
     Test(test::Args),
 }
@@ -66,11 +72,13 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),
         Command::Vm(args) => commands::vm::run(&args),
         Command::Header { check } => header::run(check),
         Command::Module(args) => module::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::Test(args) => test::run(&args),
     };
     if let Err(error) = result {

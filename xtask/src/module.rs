@@ -139,8 +139,21 @@ pub fn build_module(cache: &Cache, apt: &Apt, kernel: &Kernel) -> Result<PathBuf
     Ok(module)
 }
 
+/// Builds `baton.ko` in a folder that has everything already, as DKMS would; returns its path.
+///
+/// # Errors
+///
+/// As [`build_module`].
+pub fn build_folder(cache: &Cache, apt: &Apt, kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
+    let root = toolchain::root_for(cache, apt, kernel)?;
+    refuse_warnings(&make(&root, folder, &kernel.release)?)?;
+    let module = folder.join("baton.ko");
+    check_release(&module, &kernel.release)?;
+    Ok(module)
+}
+
 /// The files that a module is made of, by name.
-fn inputs(glue: &Path, object: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+pub fn inputs(glue: &Path, object: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let listing = fs::read_dir(glue).with_context(|| format!("cannot list {}", glue.display()))?;
     for entry in listing {

@@ -161,9 +161,9 @@ mod tests {
         let lib = lib();
         let verdict = |release| module(lib.path(), release, None).verdict;
         assert_eq!(verdict("6.1"), Verdict::Fail);
-        lib.file("6.1/extra/baton.ko", "\0vermagic=6.1 SMP\0");
+        lib.file("6.1/extra/baton.ko", "\x7fELF\0vermagic=6.1 SMP\0");
         assert_eq!(verdict("6.1"), Verdict::Ok);
-        lib.file("6.1/extra/baton.ko", "\0vermagic=6.12 SMP\0");
+        lib.file("6.1/extra/baton.ko", "\x7fELF\0vermagic=6.12 SMP\0");
         assert_eq!(verdict("6.1"), Verdict::Fail);
     }
 

@@ -11,6 +11,9 @@ const MAX_DEPTH: u32 = 8;
 /// Most elements of a slice that are decoded.
 const MAX_ELEMENTS: u32 = 4096;
 
+/// Zeros that the encoding may add to the end of a frame, at most.
+const MAX_PADDING: usize = 6;
+
 /// A decoded frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
@@ -46,7 +49,11 @@ pub fn decode(table: &Table, bytes: &[u8]) -> Result<Frame> {
     };
     let text = match reader.format(&entry.data, MAX_DEPTH) {
         Ok(text) => {
-            ensure!(reader.rest.is_empty(), "bytes are left over");
+            let padding = reader.rest.iter().all(|byte| *byte == 0);
+            ensure!(
+                padding && reader.rest.len() <= MAX_PADDING,
+                "bytes are left over"
+            );
             text
         }
         Err(error) if error.is::<Unsupported>() => {

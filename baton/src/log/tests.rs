@@ -7,7 +7,7 @@ fn table() -> Table {
         "{=u64}",
         &[
             (2, "info", "stop {=u64}: taken"),
-            (3, "warn", "seed={=u32:#x} good={=bool} {=str} {0}"),
+            (3, "warn", "seed={0=u32:#x} good={1=bool} {2=str} {0=u32}"),
             (4, "error", "failed: {=?}"),
             (5, "derived", "Io({=i32})|Gone"),
             (6, "debug", "flags {0=0..4}"),
@@ -67,7 +67,8 @@ fn arguments_are_shown_as_the_format_says() {
 fn what_does_not_fit_is_refused() {
     for (index, arguments) in [
         (2, &[1, 2][..]),
-        (2, &[0; 9]),
+        (2, &[0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (2, &[0; 15]),
         (99, &[]),
         (10, &[]),
         (3, &[0, 0, 0, 0, 2]),

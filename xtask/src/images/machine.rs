@@ -148,27 +148,41 @@ impl Guest {
         vm.command("block_set_io_throttle", limits)?;
         // The first request passes, however long, and QEMU makes one of many that it finds at
         // once: it has to be another one, for which all later ones then wait.
-        self.shell(&format!(
-            "dd if=/dev/zero of={SLOW}/first bs=1M count=1 oflag=direct 2>/dev/null"
-        ))?;
+        let other = format!("of={SLOW}/first");
+        let words = ["if=/dev/zero", &other, "bs=1M", "count=16", "oflag=direct"];
+        self.client
+            .start(&[&["/bin/dd"], &words[..]].concat(), "/run/dd.log")?;
+        let stat = format!(
+            "/sys/block/vd{}/stat",
+            char::from(b'a' + u8::try_from(number)?)
+        );
+        self.wait("no write waits for the disk", || {
+            let waiting = self.shell(&format!("sleep 0.2; awk '{{ print $9 }}' {stat}"))?;
+            Ok(waiting != "0")
+        })?;
         let file = format!("{SLOW}/fill/rewritten");
         self.client
             .start(&["/bin/sync", "-d", &file], "/run/sync.log")?;
-        let until = Instant::now() + SOON;
-        loop {
+        self.wait("too few pages came under writeback", || {
             let pages = self.shell("awk '/^nr_writeback / { print $2 }' /proc/vmstat")?;
-            if pages.parse().is_ok_and(|pages: u64| pages >= WRITEBACK) {
-                return Ok(());
-            }
-            if Instant::now() >= until {
-                let state = self.shell(
-                    "cat /run/sync.log; grep -E 'nr_(dirty|writeback)' /proc/vmstat; \
-                     cat /proc/$(pidof sync)/stack; dmesg | tail -3; true",
-                )?;
-                bail!("only {pages} pages came under writeback: {state}");
-            }
-            thread::sleep(Duration::from_millis(200));
+            Ok(pages.parse().is_ok_and(|pages: u64| pages >= WRITEBACK))
+        })
+    }
+
+    /// Asks until the answer is yes twice.
+    fn wait(&self, what: &str, ask: impl Fn() -> Result<bool>) -> Result<()> {
+        let until = Instant::now() + SOON;
+        let mut twice = 0;
+        while twice < 2 {
+            twice = if ask()? { twice + 1 } else { 0 };
+            ensure!(
+                Instant::now() < until,
+                "{what}: {}",
+                self.shell("grep -E 'nr_(dirty|writeback) ' /proc/vmstat; dmesg | tail -3")?
+            );
+            thread::sleep(Duration::from_millis(100));
         }
+        Ok(())
     }
 
     /// Leaves the region in `/run/region`.
