@@ -21,11 +21,12 @@
 /* FILEID_INO64_GEN of newer headers; xfs has used the number since it has handles. */
 #define BATON_FILEID_INO64_GEN 0x81
 /* As many segments as one call of the migrator brings at most. */
-#define BATON_MAX_SEGMENTS 128
+#define BATON_MAX_SEGMENTS 64
 
 struct baton_sink {
 	struct vfsmount *mnt;
 	struct file *file;
+	bool was_nosec;
 	struct kvec segments[BATON_MAX_SEGMENTS];
 };
 
@@ -56,6 +57,28 @@ static struct dentry *baton_sink_lookup(struct vfsmount *mnt, u64 ino, u32 gener
 				  baton_sink_acceptable, NULL);
 }
 
+/*
+ * A write takes set-user-ID bits and file capabilities away, unless the inode is known to have
+ * none. These writes are not new content: while they last, it is said to have none.
+ */
+static void baton_sink_set_nosec(struct inode *inode, bool nosec)
+{
+	inode_lock(inode);
+	if (nosec)
+		inode->i_flags |= S_NOSEC;
+	else
+		inode->i_flags &= ~S_NOSEC;
+	inode_unlock(inode);
+}
+
+static void baton_sink_close(struct baton_sink *sink)
+{
+	if (!sink->was_nosec)
+		baton_sink_set_nosec(file_inode(sink->file), false);
+	fput(sink->file);
+	sink->file = NULL;
+}
+
 s32 baton_glue_sink_begin(struct baton_sink *sink, u64 ino, u32 generation)
 {
 	struct path path = { .mnt = sink->mnt };
@@ -74,6 +97,8 @@ s32 baton_glue_sink_begin(struct baton_sink *sink, u64 ino, u32 generation)
 	}
 	file->f_mode |= FMODE_NOCMTIME;
 	sink->file = file;
+	sink->was_nosec = IS_NOSEC(file_inode(file));
+	baton_sink_set_nosec(file_inode(file), true);
 	return 0;
 }
 
@@ -115,8 +140,7 @@ s32 baton_glue_sink_end(struct baton_sink *sink, u64 size)
 		return -EINVAL;
 	if (i_size_read(file_inode(file)) != size)
 		err = vfs_truncate(&file->f_path, size);
-	fput(file);
-	sink->file = NULL;
+	baton_sink_close(sink);
 	return err;
 }
 
@@ -124,8 +148,7 @@ s32 baton_glue_sink_end(struct baton_sink *sink, u64 size)
 void baton_glue_sink_drop(struct baton_sink *sink)
 {
 	if (sink->file)
-		fput(sink->file);
-	sink->file = NULL;
+		baton_sink_close(sink);
 }
 
 long baton_sink_migrate(struct baton_migrate_args *args)

@@ -67,7 +67,9 @@ pub fn run(data: &[u8]) {
         bytes[..size_of::<PageHeader>()].copy_from_slice(PageHeader::new(place, 1).as_bytes());
         let len = input.0.len().min(place.size - start);
         bytes[start..start + len].copy_from_slice(&input.0[..len]);
-        section.publish(0, bytes.as_slice()).expect("as long as the section");
+        section
+            .publish(0, bytes.as_slice())
+            .expect("as long as the section");
         check_header(section, place);
         check_words(section, &bytes);
         check_content(section, place, &input);
@@ -83,7 +85,9 @@ fn check_header(section: Section, place: region::Section) {
     assert_eq!(header.kind, place.kind);
     assert_eq!(header.size as usize, place.size);
     assert!(section.header_of(header.generation).is_ok());
-    assert!(section.header_of(header.generation.wrapping_add(1)).is_err());
+    assert!(section
+        .header_of(header.generation.wrapping_add(1))
+        .is_err());
     for &other in SECTIONS {
         assert_eq!(header.check(other).is_ok(), other == place);
     }
@@ -123,7 +127,10 @@ fn machine(section: Section) {
         .expect("as long as the section");
     let bridges = page.bridges.get(..page.bridge_count as usize);
     if let Some(Ok(table)) = bridges.map(Ssdt::new) {
-        let sum = table.as_bytes().iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        let sum = table
+            .as_bytes()
+            .iter()
+            .fold(0u8, |sum, byte| sum.wrapping_add(*byte));
         assert_eq!(sum, 0);
     }
 }
@@ -147,7 +154,9 @@ fn snapshots(bytes: &[u8]) {
         let plan = mount_plan(&system);
         assert!(plan.len() <= system.mounts.len());
         let _ = system.disks();
-        let again = system.to_bytes().map(|bytes| SystemSnapshot::from_bytes(&bytes));
+        let again = system
+            .to_bytes()
+            .map(|bytes| SystemSnapshot::from_bytes(&bytes));
         if let Ok(again) = again {
             assert!(again.is_ok(), "what was packed cannot be unpacked");
         }

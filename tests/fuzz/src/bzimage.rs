@@ -20,7 +20,10 @@ pub fn run(data: &[u8]) {
         }
     };
     for range in [&image.setup_header, &image.image, &image.payload] {
-        assert!(range.start <= range.end && range.end <= data.len(), "{range:?}");
+        assert!(
+            range.start <= range.end && range.end <= data.len(),
+            "{range:?}"
+        );
     }
     assert!(image.payload.start >= image.image.start && image.payload.end <= image.image.end);
     assert!(image.kernel_alignment.is_power_of_two());

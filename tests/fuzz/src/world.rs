@@ -99,6 +99,11 @@ pub(crate) struct Changed<'a> {
 }
 
 impl Changed<'_> {
+    /// Whether it is as it was built.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Some place in an object, the memory map or a page table.
     fn place(input: &mut Input<'_>) -> u64 {
         let (kind, page, offset) = (input.u8(), u64::from(input.u8()), u64::from(input.u16()));
@@ -161,12 +166,18 @@ impl ForeignMemory for Changed<'_> {
 pub(crate) struct Watcher {
     open: Option<u64>,
     end: u64,
+    /// Files that were completed.
+    pub(crate) ended: u64,
 }
 
 impl Watcher {
     /// Nothing is open.
     pub(crate) const fn new() -> Self {
-        Self { open: None, end: 0 }
+        Self {
+            open: None,
+            end: 0,
+            ended: 0,
+        }
     }
 
     /// Every file was ended or lost.
@@ -195,7 +206,10 @@ impl Sink for Watcher {
         for segment in segments {
             assert!(segment.len > 0);
             let end = segment.pa.raw().checked_add(segment.len.into());
-            assert!(end.is_some_and(|end| end <= RAM), "a segment outside of the memory");
+            assert!(
+                end.is_some_and(|end| end <= RAM),
+                "a segment outside of the memory"
+            );
             total += u64::from(segment.len);
         }
         assert!(total <= MAX_WRITE);
@@ -205,6 +219,7 @@ impl Sink for Watcher {
 
     fn end_file(&mut self, _: &FileSummary) -> Result<(), SinkError> {
         assert!(self.open.take().is_some(), "end_file without begin_file");
+        self.ended += 1;
         Ok(())
     }
 

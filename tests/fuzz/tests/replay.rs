@@ -21,7 +21,10 @@ fn every_kept_input_is_harmless() {
                 count += 1;
             }
         }
-        assert!(here.join("corpus").join(name).is_dir(), "{name} has no seed");
+        assert!(
+            here.join("corpus").join(name).is_dir(),
+            "{name} has no seed"
+        );
     }
     assert!(count > 0);
 }
