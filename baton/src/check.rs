@@ -127,13 +127,13 @@ impl Point {
     #[must_use]
     pub fn line(&self) -> String {
         let mut text = format!(
-            "{:<4}  {:<12}  {}",
+            "{:<4}  {:<13}  {}",
             self.verdict.text(),
             self.topic,
             self.found
         );
         if let Some(advice) = &self.advice {
-            text.push_str(&format!("\n{:20}-> {advice}", ""));
+            text.push_str(&format!("\n{:21}-> {advice}", ""));
         }
         text
     }
@@ -170,7 +170,11 @@ pub fn run(options: &Options) -> Vec<Point> {
     });
     points.push(network::packet_filter(proc, nftables::tables));
     points.push(network::namespaces(proc));
-    points.push(types::descriptor(sys, module.loaded()));
+    points.push(types::descriptor(
+        sys,
+        &kernel::types(&roots),
+        module.loaded(),
+    ));
     points.extend(kernel::points(options, &roots, lib));
     points
 }

@@ -4,6 +4,10 @@ use anyhow::{ensure, Context, Result};
 
 use crate::{images, userland};
 
+mod handover;
+
+pub use handover::mebibytes;
+
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -13,6 +17,9 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
+    /// The outage of a service: Baton, `kexec` and a reboot into the same kernel; the last line is
+    /// `ratio N`
+    Handover(handover::Args),
     /// The migration of 16 to 128 MiB of dirty file cache, natively over a memory image, against
     /// memcpy; the last line is `ratio N`
     Migrate {
@@ -25,6 +32,7 @@ enum What {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     match &args.what {
+        What::Handover(args) => handover::run(args),
         What::Migrate { specs } => migrate(specs),
     }
 }

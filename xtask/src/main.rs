@@ -19,6 +19,7 @@ mod image;
 mod images;
 #[allow(dead_code)] // likewise
 mod kernels;
+mod matrix;
 mod module;
 #[allow(dead_code, unused_imports)] // likewise
 mod oracle;
@@ -52,6 +53,8 @@ enum Command {
     Images(images::Args),
     /// Fetch kernels and say where they are
     Kernels(commands::kernels::Args),
+    /// The demonstration between every two of several kernels, in both directions
+    Matrix(matrix::Args),
     /// Boot a kernel in a virtual machine, for a shell or one command
     Vm(commands::vm::Args),
     /// Generate kernel-glue/handoff.h from the ABI
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Vm(args) => commands::vm::run(&args),
         Command::Header { check } => header::run(check),
         Command::Module(args) => module::run(&args),

@@ -94,7 +94,10 @@ impl Args {
 impl Work {
     /// Whether it takes a virtual machine.
     const fn boots(&self) -> bool {
-        matches!(self, Self::Oracle { .. } | Self::Handover { .. })
+        matches!(
+            self,
+            Self::Oracle { .. } | Self::Images | Self::Handover { .. }
+        )
     }
 
     fn run(&self) -> Result<()> {
@@ -106,6 +109,7 @@ impl Work {
             } => cargo(folder, arguments, environment),
             Self::Header => crate::header::run(true),
             Self::Module { kernel } => crate::module::build_for(kernel).map(drop),
+            Self::Images => crate::images::make_and_check(),
             Self::Oracle { kernel } => crate::demo::plain::run(kernel),
             Self::Handover { from, to, control } => {
                 crate::demo::run(&crate::demo::Args::between(from, to, *control))

@@ -27,8 +27,7 @@ pub fn points(options: &Options, roots: &Roots, lib: &Path) -> Vec<Point> {
             )]
         }
     };
-    let system = SystemSnapshot::take_from(roots);
-    let types = system.map_or_else(|_| Vec::new(), |system| types_of(&system));
+    let types = types(roots);
     vec![
         Point::ok(TOPIC, release.clone()),
         drivers(&roots.sys, &lib.join(&release), &types),
@@ -41,8 +40,11 @@ fn release_of(path: &Path) -> anyhow::Result<String> {
     Ok(bzimage::parse(&bytes)?.release)
 }
 
-/// Types of the file systems on disks.
-fn types_of(system: &SystemSnapshot) -> Vec<String> {
+/// Types of the file systems on disks; none if the mounts cannot be read.
+pub fn types(roots: &Roots) -> Vec<String> {
+    let Ok(system) = SystemSnapshot::take_from(roots) else {
+        return Vec::new();
+    };
     let on_disk = system
         .mounts
         .iter()

@@ -24,6 +24,8 @@ pub enum Work {
     Module { kernel: &'static str },
     /// The oracle judges a real machine rightly, without any update.
     Oracle { kernel: &'static str },
+    /// The migrator reads the memory of stopped kernels rightly.
+    Images,
     /// An update, with the migration or, as a control, without.
     Handover {
         from: &'static str,
@@ -123,6 +125,11 @@ pub fn all() -> Vec<Step> {
             "oracle",
             "the oracle finds a live machine intact and a power cut's losses",
             Work::Oracle { kernel: "6.1" },
+        ),
+        step(
+            "images",
+            "the migrator over real memory of 5.10, 6.1, 6.12 and 7.3",
+            Work::Images,
         ),
         step(
             "handover-6.1-7.3",
