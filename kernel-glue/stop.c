@@ -63,12 +63,12 @@ static void baton_park_this_cpu(void *unused)
 	struct baton_control_page *control = baton_control(baton_plan.region);
 
 	asm volatile("lock incl %0" : "+m"(control->parked) : : "memory");
-	baton_park_self(&baton_plan);
+	baton_park_self(&baton_plan);	/* as it is now, should this CPU be late for an earlier one */
 	asm volatile("lock decl %0" : "+m"(control->parked) : : "memory");
 }
 
 /* Gives the parking tables this kernel's upper half, and fills in the plan. */
-static int baton_plan_stop(u64 sequence)
+static void baton_plan_stop(u64 sequence)
 {
 	struct baton_header_page *header = (void *)(baton_out.region + BATON_HEADER_OFFSET);
 	bool la57 = native_read_cr4() & BATON_CR4_LA57;
@@ -91,16 +91,51 @@ static int baton_plan_stop(u64 sequence)
 		.abort_value = sequence << 8 | BATON_STOP_STATE_ABORTED,
 	};
 	WRITE_ONCE(baton_control(baton_out.region)->first_cr3, cr3);
-	return 0;
 }
 
-/* Waits until the other CPUs are in the loop; interrupts are on so that none waits for us. */
-static bool baton_wait_parked(u32 others, u32 timeout_ms)
+static struct baton_park_slot *baton_slot_of(u32 cpu)
 {
-	struct baton_control_page *control = baton_control(baton_out.region);
+	u64 i;
+
+	for (i = 0; i < baton_plan.slot_count; i++)
+		if (baton_plan.slots[i].apic_id == cpu_physical_id(cpu))
+			return &baton_plan.slots[i];
+	return NULL;
+}
+
+/* A CPU that was added to the machine after the load has nowhere to park. */
+static bool baton_all_have_slots(void)
+{
+	u32 cpu;
+
+	for_each_online_cpu(cpu)
+		if (!baton_slot_of(cpu))
+			return false;
+	return true;
+}
+
+static bool baton_all_parked(void)
+{
+	u32 cpu;
+
+	for_each_online_cpu(cpu)
+		if (cpu != smp_processor_id() && !READ_ONCE(baton_slot_of(cpu)->parked))
+			return false;
+	return true;
+}
+
+/* Nobody is on the way in or out of an earlier stop's loop. */
+static bool baton_none_parked(void)
+{
+	return !READ_ONCE(baton_control(baton_out.region)->parked);
+}
+
+/* Interrupts are on, so that no other CPU waits for this one. */
+static bool baton_wait_for(bool (*condition)(void), u32 timeout_ms)
+{
 	u64 start = rdtsc_ordered(), limit = baton_ms_to_tsc(timeout_ms);
 
-	while (READ_ONCE(control->parked) < others) {
+	while (!condition()) {
 		if (rdtsc_ordered() - start > limit)
 			return false;
 		cpu_relax();
@@ -128,8 +163,10 @@ static u32 baton_hand_over(const struct baton_stop_args *args, u64 sequence)
 	u8 *region = baton_out.region;
 	u64 start, state;
 
-	if (baton_stop_publish(region, sequence))
+	if (baton_stop_publish(region, sequence)) {
+		baton_stop_abort(region, sequence);
 		return BATON_REASON_CORRUPT;
+	}
 	start = baton_stamp(region, BATON_PHASE_NOTICE_SENT);
 	baton_apic_send_nmi(header->second_apic_id);
 	for (;;) {
@@ -159,12 +196,19 @@ static u32 baton_stop_cpus(const struct baton_stop_args *args, u64 sequence)
 
 	cpus_read_lock();
 	preempt_disable();
-	WRITE_ONCE(control->parked, 0);
+	baton_plan_stop(sequence);
+	if (!baton_all_have_slots()) {
+		reason = BATON_REASON_NO_SLOT;
+		goto out;
+	}
+	if (!baton_wait_for(baton_none_parked, args->park_ms)) {
+		reason = BATON_REASON_CPU_LATE;
+		goto out;
+	}
 	WRITE_ONCE(control->first_state, BATON_FIRST_PARKING);
 	baton_stamp(baton_out.region, BATON_PHASE_STOP);
-	baton_plan_stop(sequence);
 	smp_call_function(baton_park_this_cpu, NULL, 0);
-	if (!baton_wait_parked(num_online_cpus() - 1, args->park_ms)) {
+	if (!baton_wait_for(baton_all_parked, args->park_ms)) {
 		baton_stop_abort(baton_out.region, sequence);
 		reason = BATON_REASON_CPU_LATE;
 	} else {
@@ -177,6 +221,7 @@ static u32 baton_stop_cpus(const struct baton_stop_args *args, u64 sequence)
 	baton_wait_returned();
 	touch_softlockup_watchdog();
 	WRITE_ONCE(control->first_state, BATON_FIRST_RUNNING);
+out:
 	preempt_enable();
 	cpus_read_unlock();
 	return reason;
@@ -199,6 +244,7 @@ long baton_stop(struct baton_stop_args *args)
 	if (READ_ONCE(control->second_state) != BATON_SECOND_READY)
 		return -EAGAIN;
 	WRITE_ONCE(control->reason, BATON_REASON_NONE);
+	WRITE_ONCE(control->message[0], 0);
 	baton_stamp(baton_out.region, BATON_PHASE_UPDATE);
 	WRITE_ONCE(control->first_state, BATON_FIRST_QUIESCING);
 	err = baton_quiesce_begin(args, baton_out.region, &args->reason, &args->culprit);

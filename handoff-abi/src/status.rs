@@ -59,5 +59,7 @@ open_int! {
         MIGRATE = 9, "the file cache could not be migrated completely";
         /// Another failure; the message says which.
         OTHER = 10, "another failure";
+        /// A CPU came online that has no park slot.
+        NO_SLOT = 11, "a CPU was added after the load; `baton unload` and `baton load` again";
     }
 }

@@ -159,7 +159,8 @@ fn write_madt(
 /// A processor local APIC structure, or x2APIC for an ID that needs one; returns its length.
 fn write_cpu(image: &mut Image<'_>, at: u64, processor: u32, id: u32) -> Result<u64, Error> {
     match u8::try_from(id) {
-        Ok(id) if id != u8::MAX => {
+        // Its UID has 8 bits as well.
+        Ok(id) if id != u8::MAX && processor <= u32::from(u8::MAX) => {
             image.write(at, &[0, 8, processor as u8, id])?;
             image.write(at + 4, &LAPIC_ENABLED.to_le_bytes())?;
             Ok(8)

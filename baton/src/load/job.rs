@@ -118,6 +118,16 @@ impl Job<'_> {
             .map(|range| (range.start, range.end))
             .collect();
         let command_line = command_line(layout, machine, append);
+        ensure!(
+            command_line.len() <= self.image.cmdline_size as usize,
+            "the command line has {} bytes, the kernel takes {}: append less",
+            command_line.len(),
+            self.image.cmdline_size
+        );
+        ensure!(
+            layout.end() <= 1 << 32 || self.image.can_be_loaded_above_4g(),
+            "the memory is above 4 GiB, where this kernel cannot be loaded"
+        );
         boot_params::write(image, layout, header, &command_line, &reserved)?;
         Ok(())
     }

@@ -29,7 +29,9 @@ impl Default for ProbeConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_millis(5),
-            timeout: Duration::from_millis(200),
+            // Each probe in vain is a connection that the machine, once it is back, has to see
+            // through before it gets to the living ones: not too many of them.
+            timeout: Duration::from_millis(1000),
             lanes: 32,
         }
     }
