@@ -106,9 +106,8 @@ fn has_wakeup_mailbox() -> bool {
     })
 }
 
-/// Adds the 1st OS's memory, as far as it is whole memory blocks of this kernel. The lower half is
-/// brought online movable, so that the next partition can be made of it; the upper half for all
-/// uses, for a kernel cannot live on the partition alone.
+/// Adds the 1st OS's memory, as far as it is whole memory blocks of this kernel. It is
+/// brought online movable, so that the next partition can be made of it.
 fn add_memory(device: &Device, machine: &MachinePage) -> u64 {
     let block = block_size().unwrap_or(machine.memory_block_size).max(1);
     let mut bases: Vec<u64> = Vec::new();
@@ -118,9 +117,8 @@ fn add_memory(device: &Device, machine: &MachinePage) -> u64 {
         bases.extend((start..end).step_by(usize::try_from(block).unwrap_or(usize::MAX)));
     }
     bases.sort_unstable();
-    let movable = bases.len().div_ceil(2);
     let mut bytes = 0;
-    for (position, base) in bases.into_iter().enumerate() {
+    for base in bases {
         let mut args = RangeArgs::new_zeroed();
         args.base = base;
         args.size = block;
@@ -130,7 +128,7 @@ fn add_memory(device: &Device, machine: &MachinePage) -> u64 {
             "online_kernel"
         };
         let added = device.request(&ioctl::ADD_MEMORY, &mut args);
-        match added.and_then(|()| online(base / block, zone)) {
+        match added.and_then(|()| online(base / block)) {
             Ok(()) => bytes += block,
             Err(error) => log(&format!("memory at {base:#x}: {error:#}")),
         }
@@ -143,13 +141,12 @@ fn block_size() -> Option<u64> {
     u64::from_str_radix(text.trim(), 16).ok()
 }
 
-/// Brings a block online. The kernel may have done so by itself, in a zone of its choice: then it
-/// is taken offline first, which is no effort while it is empty.
-fn online(number: u64, zone: &str) -> Result<()> {
+/// Brings a block online, if the kernel has not done so by itself.
+fn online(number: u64) -> Result<()> {
     let path = PathBuf::from(format!("/sys/devices/system/memory/memory{number}/state"));
     let state = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     if state.trim() == "online" {
-        std::fs::write(&path, "offline").with_context(|| format!("{}", path.display()))?;
+        return Ok(());
     }
-    std::fs::write(&path, zone).with_context(|| format!("{}", path.display()))
+    std::fs::write(&path, "online_movable").with_context(|| format!("{}", path.display()))
 }
