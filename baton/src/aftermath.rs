@@ -2,17 +2,18 @@
 //!
 //! A process of its own does it, beside the root file system's userland.
 
+mod memory;
+
 use crate::agent::log;
 use crate::cpus::Cpus;
-use crate::describe::ranges_of;
 use crate::device::Device;
 use crate::region::Region;
 use crate::takeover::{count, stamp};
 use anyhow::{Context, Result};
-use handoff_abi::ioctl::{self, RangeArgs, WaitArgs};
-use handoff_abi::machine::{MachinePage, RangeKind};
+use handoff_abi::ioctl::{self, WaitArgs};
+use handoff_abi::machine::MachinePage;
 use handoff_abi::timeline::{Counter, Phase};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zerocopy::FromZeros;
 
 /// Nice value that yields to everybody.
@@ -50,7 +51,7 @@ pub fn run() -> Result<()> {
     let cpus = bring_cpus_online(&device, &region, &machine)?;
     count(&region, Counter::CPUS, cpus);
     stamp(&device, Phase::CPUS_ONLINE);
-    let bytes = add_memory(&device, &machine);
+    let bytes = memory::add(&device, &machine, Path::new("/sys"))?;
     count(&region, Counter::MEMORY, bytes);
     stamp(&device, Phase::MEMORY_ONLINE);
     log(&format!(
@@ -104,49 +105,4 @@ fn has_wakeup_mailbox() -> bool {
             .lines()
             .any(|line| line.split_whitespace().nth(2) == Some("acpi_wakeup_cpu"))
     })
-}
-
-/// Adds the 1st OS's memory, as far as it is whole memory blocks of this kernel. It is
-/// brought online movable, so that the next partition can be made of it.
-fn add_memory(device: &Device, machine: &MachinePage) -> u64 {
-    let block = block_size().unwrap_or(machine.memory_block_size).max(1);
-    let mut bases: Vec<u64> = Vec::new();
-    for range in ranges_of(machine, RangeKind::FIRST) {
-        let start = range.start.next_multiple_of(block);
-        let end = range.end / block * block;
-        bases.extend((start..end).step_by(usize::try_from(block).unwrap_or(usize::MAX)));
-    }
-    bases.sort_unstable();
-    let mut bytes = 0;
-    for base in bases {
-        let mut args = RangeArgs::new_zeroed();
-        args.base = base;
-        args.size = block;
-        let zone = if position < movable {
-            "online_movable"
-        } else {
-            "online_kernel"
-        };
-        let added = device.request(&ioctl::ADD_MEMORY, &mut args);
-        match added.and_then(|()| online(base / block)) {
-            Ok(()) => bytes += block,
-            Err(error) => log(&format!("memory at {base:#x}: {error:#}")),
-        }
-    }
-    bytes
-}
-
-fn block_size() -> Option<u64> {
-    let text = std::fs::read_to_string("/sys/devices/system/memory/block_size_bytes").ok()?;
-    u64::from_str_radix(text.trim(), 16).ok()
-}
-
-/// Brings a block online, if the kernel has not done so by itself.
-fn online(number: u64) -> Result<()> {
-    let path = PathBuf::from(format!("/sys/devices/system/memory/memory{number}/state"));
-    let state = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-    if state.trim() == "online" {
-        return Ok(());
-    }
-    std::fs::write(&path, "online_movable").with_context(|| format!("{}", path.display()))
 }
