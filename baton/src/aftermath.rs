@@ -16,8 +16,6 @@ use handoff_abi::timeline::{Counter, Phase};
 use std::path::Path;
 use zerocopy::FromZeros;
 
-/// Nice value that yields to everybody.
-const LOWEST_PRIORITY: i32 = 19;
 /// Name of the child's first argument.
 pub const COMMAND: &str = "aftermath";
 
@@ -39,8 +37,6 @@ pub fn spawn(_device: &Device, _region: &Region) -> Result<()> {
 /// # Errors
 /// The module is not there; single failures are logged and do not end it.
 pub fn run() -> Result<()> {
-    // The userland that starts beside it, with one CPU for both, comes first.
-    let _ = rustix::process::nice(LOWEST_PRIORITY);
     let device = Device::open()?;
     let info = device.info()?;
     let region = Region::map(&device, info.inherited_region)?;
