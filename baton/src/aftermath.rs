@@ -14,8 +14,14 @@ use handoff_abi::ioctl::{self, WaitArgs};
 use handoff_abi::machine::MachinePage;
 use handoff_abi::timeline::{Counter, Phase};
 use std::path::Path;
+use std::time::Duration;
 use zerocopy::FromZeros;
 
+/// Nice value that yields to everybody.
+const LOWEST_PRIORITY: i32 = 19;
+/// How long the userland that starts beside it comes first. After that it is for the CPUs that are
+/// brought online to end the crowding on this one.
+const YIELD_LIMIT: Duration = Duration::from_secs(2);
 /// Name of the child's first argument.
 pub const COMMAND: &str = "aftermath";
 
@@ -24,7 +30,7 @@ pub const COMMAND: &str = "aftermath";
 ///
 /// # Errors
 /// It cannot be started.
-pub fn spawn(_device: &Device, _region: &Region) -> Result<()> {
+pub fn spawn() -> Result<()> {
     std::process::Command::new("/proc/self/exe")
         .arg(COMMAND)
         .spawn()
@@ -37,6 +43,7 @@ pub fn spawn(_device: &Device, _region: &Region) -> Result<()> {
 /// # Errors
 /// The module is not there; single failures are logged and do not end it.
 pub fn run() -> Result<()> {
+    yield_at_first();
     let device = Device::open()?;
     let info = device.info()?;
     let region = Region::map(&device, info.inherited_region)?;
@@ -55,6 +62,17 @@ pub fn run() -> Result<()> {
         bytes >> 20
     ));
     Ok(())
+}
+
+/// Runs this process only on time that nobody else wants, until [`YIELD_LIMIT`] is over.
+fn yield_at_first() {
+    let this = rustix::process::getpid();
+    if rustix::process::setpriority_process(Some(this), LOWEST_PRIORITY).is_ok() {
+        std::thread::spawn(move || {
+            std::thread::sleep(YIELD_LIMIT);
+            let _ = rustix::process::setpriority_process(Some(this), 0);
+        });
+    }
 }
 
 /// Brings every CPU of the machine online that is not. A CPU that this kernel knows but the

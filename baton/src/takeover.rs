@@ -240,7 +240,7 @@ impl<'a> Takeover<'a> {
             self.lose(&format!("mount propagation: {error:#}"));
         }
         self.region.set_second_state(SecondState::RUNNING)?;
-        aftermath::spawn(self.device, self.region)?;
+        aftermath::spawn()?;
         // As the kernel does for an init that it starts.
         if let Err(error) = set_standard_streams("/dev/console") {
             log(&format!("{error:#}"));

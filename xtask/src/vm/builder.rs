@@ -127,7 +127,10 @@ impl VmBuilder {
     /// QEMU's arguments; files that the machine makes go to `dir`.
     pub(super) fn arguments(&self, dir: &Path, qmp: &Path, ports: &[Forward]) -> Vec<OsString> {
         let mut args = Arguments::default();
-        args.words("-M q35 -accel tcg,thread=multi -cpu max -nodefaults -display none -no-reboot");
+        // Emulation makes a string copy byte by byte of `rep movsb`, which kernels choose where
+        // the CPU says that it is fast.
+        args.words("-M q35 -accel tcg,thread=multi -cpu max,erms=off,fsrm=off");
+        args.words("-nodefaults -display none -no-reboot");
         args.pair("-smp", self.cpus.to_string());
         args.pair("-m", format!("{}M", self.mib));
         if let Some(file) = &self.memory_file {
