@@ -103,6 +103,7 @@ long baton_notice_give_back(void);
 /* takeover.c: the 2nd OS takes over */
 long baton_takeover_prepare(void);
 void baton_takeover_mask_ioapics(void);
+void baton_takeover_set_clock(void);
 long baton_takeover_add_bridges(void);
 long baton_takeover_quiet_devices(void);
 long baton_takeover_add_memory(struct baton_range_args *args);

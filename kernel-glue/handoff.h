@@ -8,7 +8,7 @@
 #include <linux/stddef.h>
 #include <linux/types.h>
 
-#define BATON_ABI_VERSION 1u
+#define BATON_ABI_VERSION 2u
 #define BATON_PAGE_MAGIC 0x4e544142u
 #define BATON_REGION_SIZE 0x100000u
 
@@ -328,7 +328,7 @@ static_assert(offsetof(struct baton_control_page, reserved) == 368);
 struct baton_timeline_page {
 	struct baton_page_header header;
 	__u64 tsc_khz;
-	__u64 realtime_offset_ns;
+	__u64 realtime_ns;
 	__u64 stamps[64];
 	__u64 counters[32];
 	__u8 reserved[3280];
@@ -336,7 +336,7 @@ struct baton_timeline_page {
 static_assert(sizeof(struct baton_timeline_page) == 4096);
 static_assert(offsetof(struct baton_timeline_page, header) == 0);
 static_assert(offsetof(struct baton_timeline_page, tsc_khz) == 32);
-static_assert(offsetof(struct baton_timeline_page, realtime_offset_ns) == 40);
+static_assert(offsetof(struct baton_timeline_page, realtime_ns) == 40);
 static_assert(offsetof(struct baton_timeline_page, stamps) == 48);
 static_assert(offsetof(struct baton_timeline_page, counters) == 560);
 static_assert(offsetof(struct baton_timeline_page, reserved) == 816);

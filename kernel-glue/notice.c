@@ -115,6 +115,7 @@ long baton_notice_commit(void)
 	if (!err) {
 		WRITE_ONCE(baton_committed, true);
 		baton_stamp(baton_in.region.va, BATON_PHASE_COMMITTED);
+		baton_takeover_set_clock();
 		baton_takeover_mask_ioapics();
 	}
 	return err;

@@ -10,6 +10,7 @@
 #include <linux/mutex.h>
 #include <linux/nmi.h>
 #include <linux/smp.h>
+#include <linux/timekeeping.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 #include <asm/tsc.h>
@@ -143,6 +144,18 @@ static bool baton_wait_for(bool (*condition)(void), u32 timeout_ms)
 	return true;
 }
 
+/* The other kernel has no clock but the TSC: what the time was, and when. */
+static void baton_stamp_stop(u8 *region)
+{
+	struct baton_timeline_page *timeline = (void *)(region + BATON_TIMELINE_OFFSET);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	baton_stamp(region, BATON_PHASE_STOP);
+	WRITE_ONCE(timeline->realtime_ns, ktime_get_real_ns());
+	local_irq_restore(flags);
+}
+
 static void baton_wait_returned(void)
 {
 	struct baton_control_page *control = baton_control(baton_out.region);
@@ -206,7 +219,7 @@ static u32 baton_stop_cpus(const struct baton_stop_args *args, u64 sequence)
 		goto out;
 	}
 	WRITE_ONCE(control->first_state, BATON_FIRST_PARKING);
-	baton_stamp(baton_out.region, BATON_PHASE_STOP);
+	baton_stamp_stop(baton_out.region);
 	smp_call_function(baton_park_this_cpu, NULL, 0);
 	if (!baton_wait_for(baton_all_parked, args->park_ms)) {
 		baton_stop_abort(baton_out.region, sequence);

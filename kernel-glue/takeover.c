@@ -11,6 +11,8 @@
 #include <linux/memory_hotplug.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <asm/tsc.h>
 
 #include "baton.h"
 
@@ -138,6 +140,29 @@ void baton_takeover_mask_ioapics(void)
 	for (i = 0; i < count; i++)
 		if (machine->ranges[i].kind == BATON_RANGE_IOAPIC)
 			baton_mask_ioapic(machine->ranges[i].base);
+}
+
+/*
+ * The wall clock goes on: as the 1st OS had it at the stop, and the ticks since. There is no other
+ * source, for the real-time clock is none of the devices that this kernel was told of.
+ */
+void baton_takeover_set_clock(void)
+{
+	struct baton_timeline_page *timeline =
+		(struct baton_timeline_page *)(baton_in.region.va + BATON_TIMELINE_OFFSET);
+	u64 khz = READ_ONCE(timeline->tsc_khz), stop = READ_ONCE(timeline->stamps[BATON_PHASE_STOP]);
+	u64 ns = READ_ONCE(timeline->realtime_ns), ticks = rdtsc_ordered() - stop;
+	struct timespec64 now;
+	int err = -EINVAL;
+
+	if (khz && ns) {
+		/* Apart, for a product of ticks and 10^6 overflows after some hours. */
+		ns += ticks / khz * NSEC_PER_MSEC + ticks % khz * NSEC_PER_MSEC / khz;
+		now = ns_to_timespec64(ns);
+		err = do_settimeofday64(&now);
+	}
+	if (err)
+		pr_err("the clock cannot be set: %d\n", err);
 }
 
 /* A device that no driver took goes on as the 1st OS left it: it must not write to memory. */

@@ -63,7 +63,7 @@ pub mod timeline;
 pub use layout::{AbiField, AbiType};
 
 /// Version of everything in this crate. Both sides refuse any other.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Size of a page of the region, and of a base page of every kernel in scope (x86-64).
 pub const PAGE_SIZE: usize = 4096;

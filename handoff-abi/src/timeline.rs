@@ -79,8 +79,8 @@ abi_struct! {
         pub header: PageHeader, @ 0;
         /// TSC frequency, kHz. Writer: `baton load`.
         pub tsc_khz: u64, @ 32;
-        /// Wall clock minus TSC time at load, nanoseconds. Writer: `baton load`.
-        pub realtime_offset_ns: u64, @ 40;
+        /// Wall clock at [`Phase::STOP`], nanoseconds since 1970. Writer: 1st OS.
+        pub realtime_ns: u64, @ 40;
         /// TSC by [`Phase`]. Phases up to `NOTICE_SENT`: 1st OS; the others: 2nd OS.
         pub stamps: [u64; 64], @ 48;
         /// Counts by [`Counter`]. Writer: 2nd OS.

@@ -25,6 +25,7 @@ use baton_guest::content::Rng;
 use crate::progress;
 
 mod findings;
+mod hardware;
 mod machine;
 mod observe;
 mod outcome;
@@ -33,6 +34,7 @@ mod scenario;
 mod setup;
 mod takeover;
 
+use hardware::Hardware;
 use outcome::{Outcome, Summary};
 use setup::Setup;
 
@@ -51,6 +53,9 @@ pub struct Args {
     /// Dirty file cache to build up before the update
     #[arg(long, default_value = "128M", value_parser = size)]
     pub cache: u64,
+    /// What the machine is made of
+    #[command(flatten)]
+    pub hardware: Hardware,
     /// Write all that was found to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -81,6 +86,7 @@ impl Args {
             from: from.to_owned(),
             to: to.to_owned(),
             cache: 128 << 20,
+            hardware: Hardware::default(),
             json: None,
             keep: false,
             control,
@@ -95,7 +101,7 @@ impl Args {
 /// Runs the command. The last line says `PASS`, or the error is what is wrong.
 pub fn run(args: &Args) -> Result<()> {
     let seed = args.seed.unwrap_or_else(from_clock);
-    let setup = Setup::prepare(&args.from, &args.to)?;
+    let setup = Setup::prepare(&args.from, &args.to, args.hardware)?;
     let mut outcomes = Vec::new();
     for number in 0..args.runs {
         // The first run's seed is the one given, so that a failed run can be had

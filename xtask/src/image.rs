@@ -18,7 +18,7 @@ pub mod modules;
 mod rootfs;
 
 pub use initramfs::{initramfs, BOOT_MODULES};
-pub use rootfs::{Rootfs, UP};
+pub use rootfs::{mke2fs, Rootfs, UP};
 
 /// A static busybox from Debian; it also runs on the host.
 fn busybox(cache: &Cache, apt: &Apt) -> Result<PathBuf> {

@@ -272,9 +272,11 @@ fn ordered_apic_ids(machine: &MachinePage, first: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Words for the 2nd OS. It has no clock but the TSC, whose frequency the 1st OS knows: to watch it
+/// by counted timer interrupts, as a kernel does otherwise, would only take it for the wrong one.
 fn command_line(layout: &Layout, machine: &MachinePage, append: &str) -> String {
     format!(
-        "baton.handoff={:#x} tsc_early_khz={} maxcpus=1 nmi_watchdog=0 panic=0 \
+        "baton.handoff={:#x} tsc_early_khz={} tsc=reliable maxcpus=1 nmi_watchdog=0 panic=0 \
          printk.devkmsg=on rdinit=/init {append}",
         layout.region, machine.tsc_khz
     )

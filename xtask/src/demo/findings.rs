@@ -10,6 +10,16 @@ const MEMORY_PERCENT: u64 = 90;
 /// The part of the cache asked for that must have been dirty.
 const DIRTY_PERCENT: u64 = 75;
 
+/// How far the wall clock may be off after an update, seconds.
+const CLOCK_S: f64 = 0.25;
+
+/// How much the wall clock was put forward or back, seconds, beyond what the measurement leaves
+/// open.
+fn clock_step(after: &Facts, before: &Facts) -> f64 {
+    let step = (after.clock_ahead_s - before.clock_ahead_s).abs();
+    step - after.clock_unsure_s - before.clock_unsure_s
+}
+
 /// Whether as many CPUs are online as after the boot.
 pub fn has_cpus(after: &Facts, booted: &Facts) -> bool {
     after.cpus >= booted.cpus
@@ -56,6 +66,12 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
                 after.addresses, booted.addresses
             )
         });
+        if let Some(before) = &outcome.before {
+            claim(clock_step(after, before) <= CLOCK_S, &|| {
+                let (now, then) = (after.clock_ahead_s, before.clock_ahead_s);
+                format!("the clock is {now:+.3} s from ours, was {then:+.3} s")
+            });
+        }
         claim(has_cpus(after, booted), &|| {
             format!("{} CPUs are online, {} were", after.cpus, booted.cpus)
         });
@@ -135,13 +151,14 @@ mod tests {
     #[test]
     fn each_difference_is_a_problem() {
         assert_eq!(problems(&good()), Vec::<String>::new());
-        let changes: [fn(&mut Outcome); 9] = [
+        let changes: [fn(&mut Outcome); 10] = [
             |o| o.before.as_mut().unwrap().dirty_kib = 1,
             |o| o.after.as_mut().unwrap().release = "c".to_owned(),
             |o| o.after.as_mut().unwrap().boot_id = "of a".to_owned(),
             |o| o.after.as_mut().unwrap().addresses = "eth0 10.0.2.16/24".to_owned(),
             |o| o.after.as_mut().unwrap().cpus = 3,
             |o| o.after.as_mut().unwrap().memory_kib = 899,
+            |o| o.after.as_mut().unwrap().clock_ahead_s = -0.3,
             |o| o.oracle = None,
             |o| o.oracle.as_mut().unwrap().acked_ops = 0,
             |o| o.timeline.as_mut().unwrap().losses.push("x".into()),

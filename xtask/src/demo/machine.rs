@@ -1,7 +1,7 @@
 //! One machine of the demonstration, booted by its first kernel.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use super::setup::Setup;
 use crate::image::UP;
 use crate::oracle::{AckServer, GuestClient};
 use crate::progress;
-use crate::vm::{Bus, Serial, Vm, VmBuilder};
+use crate::vm::{Serial, Vm, VmBuilder};
 
 /// Ports of the guest.
 const EXEC: u16 = 7000;
@@ -50,18 +50,23 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots `disk` and waits until the machine can be given commands.
-    pub fn boot(setup: &Setup, disk: &Path, append: &str, dir: &Path) -> Result<Self> {
+    /// Boots the first of `disks` and waits until the machine can be given commands.
+    pub fn boot(setup: &Setup, disks: &[PathBuf], append: &str, dir: &Path) -> Result<Self> {
         let timer = progress::timed("Booting", &setup.from.release);
-        let mut vm = VmBuilder::new(&setup.from.vmlinuz)
+        let hardware = setup.hardware;
+        let mut builder = VmBuilder::new(&setup.from.vmlinuz)
             .initrd(&setup.initrd)
-            .disk(disk, Bus::Virtio)
+            .nic(hardware.nic)
+            .append(&hardware.root())
             .append(append)
             .cpus(CPUS)
             .memory(MIB)
             .forward(EXEC)
-            .forward(SERVICE)
-            .start(&setup.qemu, dir)?;
+            .forward(SERVICE);
+        for disk in disks {
+            builder = builder.disk(disk, hardware.disk);
+        }
+        let mut vm = builder.start(&setup.qemu, dir)?;
         vm.wait_for(Serial::First, UP, BOOT)?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let client = GuestClient::new(local(vm.port(EXEC)?));

@@ -145,13 +145,17 @@ impl fmt::Display for Outcome {
             };
             writeln!(
                 f,
-                "  machine   {} at {}; {} CPUs {}, {:.0} MiB {}",
+                "  machine   {} at {}; {} CPUs {}, {:.0} MiB {}; clock {:+.3} s from ours{}",
                 after.hostname,
                 after.addresses,
                 after.cpus,
                 since(self.cpus_s),
                 mib(after.memory_kib),
                 since(self.memory_s),
+                after.clock_ahead_s,
+                self.before.as_ref().map_or_else(String::new, |before| {
+                    format!(", was {:+.3} s", before.clock_ahead_s)
+                }),
             )?;
         }
         if let Some(oracle) = &self.oracle {

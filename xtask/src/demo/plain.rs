@@ -25,9 +25,9 @@ pub fn run(spec: &str) -> Result<()> {
     let setup = Setup::without_update(spec)?;
     let folder = rustobj::workspace().join("target/demo/plain");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let disk = setup.fresh_disk(0)?;
+    let disks = setup.fresh_disks(0)?;
 
-    let machine = Machine::boot(&setup, &disk, "", &folder)?;
+    let machine = Machine::boot(&setup, &disks, "", &folder)?;
     machine.hold_dirty(CACHE)?;
     let acks = AckServer::start()?;
     fill(&machine, &acks, CACHE, 1)?;
@@ -45,7 +45,7 @@ pub fn run(spec: &str) -> Result<()> {
 
     // The same files, of which the disk has only a part.
     drop(machine);
-    let machine = Machine::boot(&setup, &disk, "", &folder)?;
+    let machine = Machine::boot(&setup, &disks, "", &folder)?;
     let cut = judge(&machine, &log)?;
     ensure!(cut.invalid.is_empty(), "the oracle is at a loss:\n{cut}");
     ensure!(

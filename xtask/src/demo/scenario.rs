@@ -1,7 +1,7 @@
 //! One run, from boot to verdict.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,26 +54,28 @@ pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome
         folder: folder.clone(),
         ..Outcome::default()
     };
-    let disk = setup.fresh_disk(number)?;
-    match play(setup, args, &disk, &mut outcome) {
+    let disks = setup.fresh_disks(number)?;
+    match play(setup, args, &disks, &mut outcome) {
         Ok(()) => outcome.problems.extend(problems(&outcome)),
         Err(error) => {
             outcome.problems.push(format!("{error:#}"));
             outcome.diagnosis = Some(diagnosis(&folder));
         }
     }
-    if args.keep {
-        let kept = folder.join("disk.img");
-        copy_sparse(&disk, &kept).context("cannot keep the disk")?;
+    for (index, disk) in disks.iter().enumerate() {
+        if args.keep {
+            let kept = folder.join(format!("disk{index}.img"));
+            copy_sparse(disk, &kept).context("cannot keep the disk")?;
+        }
+        fs::remove_file(disk).context("cannot delete the disk of the run")?;
     }
-    fs::remove_file(&disk).context("cannot delete the disk of the run")?;
     Ok(outcome)
 }
 
 /// The story of a run; the machine ends with it.
-fn play(setup: &Setup, args: &Args, disk: &Path, outcome: &mut Outcome) -> Result<()> {
+fn play(setup: &Setup, args: &Args, disks: &[PathBuf], outcome: &mut Outcome) -> Result<()> {
     let (folder, release) = (outcome.folder.clone(), setup.to.release.as_str());
-    let mut machine = Machine::boot(setup, disk, &args.append_first, &folder)?;
+    let mut machine = Machine::boot(setup, disks, &args.append_first, &folder)?;
     let booted = Facts::of(&machine)?;
     machine.hold_dirty(args.cache)?;
 

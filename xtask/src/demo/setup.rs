@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 
+use super::hardware::Hardware;
 use crate::apt::Apt;
 use crate::cache::{Cache, Scratch};
-use crate::image::{initramfs, Rootfs, BOOT_MODULES};
+use crate::image::{initramfs, Rootfs};
 use crate::kernels::{self, Kernel};
 use crate::module::build_module;
 use crate::qemu::Qemu;
@@ -26,18 +27,21 @@ pub struct Setup {
     pub qemu: Qemu,
     /// The initramfs of the kernel that boots.
     pub initrd: PathBuf,
-    disk: PathBuf,
+    /// What the machine is made of.
+    pub hardware: Hardware,
+    /// The root's disk, and others.
+    disks: Vec<PathBuf>,
     /// Holds the files above.
     scratch: Scratch,
 }
 
 impl Setup {
     /// Fetches and builds everything for updates from one kernel to another.
-    pub fn prepare(from: &str, to: &str) -> Result<Self> {
+    pub fn prepare(from: &str, to: &str, hardware: Hardware) -> Result<Self> {
         let (cache, apt) = open()?;
         let from = kernels::resolve(&cache, &apt, from)?;
         let to = kernels::resolve(&cache, &apt, to)?;
-        let mut rootfs = Rootfs::new();
+        let mut rootfs = hardware.mount(Rootfs::new());
         for kernel in [&from, &to] {
             let module = build_module(&cache, &apt, kernel)
                 .with_context(|| format!("cannot build baton.ko for {}", kernel.release))?;
@@ -47,7 +51,7 @@ impl Setup {
                 .file(&kernel.vmlinuz, vmlinuz, 0o644)
                 .file(module, place, 0o644);
         }
-        Self::finish(&cache, &apt, from, to, rootfs)
+        Self::finish(&cache, &apt, (from, to), hardware, rootfs)
     }
 
     /// For a machine that never gets another kernel: needs no module of ours.
@@ -55,11 +59,23 @@ impl Setup {
         let (cache, apt) = open()?;
         let kernel = kernels::resolve(&cache, &apt, kernel)?;
         let rootfs = add_modules(Rootfs::new(), &kernel);
-        Self::finish(&cache, &apt, kernel.clone(), kernel, rootfs)
+        Self::finish(
+            &cache,
+            &apt,
+            (kernel.clone(), kernel),
+            Hardware::default(),
+            rootfs,
+        )
     }
 
     /// Adds what does not depend on kernels, and makes the files.
-    fn finish(cache: &Cache, apt: &Apt, from: Kernel, to: Kernel, rootfs: Rootfs) -> Result<Self> {
+    fn finish(
+        cache: &Cache,
+        apt: &Apt,
+        (from, to): (Kernel, Kernel),
+        hardware: Hardware,
+        rootfs: Rootfs,
+    ) -> Result<Self> {
         let qemu = Qemu::locate(cache, apt)?;
         let programs = userland::build()?;
         let rootfs = rootfs.file(programs.baton, "/usr/sbin/baton", 0o755).file(
@@ -72,23 +88,32 @@ impl Setup {
         let disk = scratch.path().join("pristine.img");
         let initrd = scratch.path().join("initrd.gz");
         rootfs.build(cache, apt, DISK_MIB, &disk)?;
-        initramfs(cache, apt, &from, &BOOT_MODULES, &initrd)?;
+        initramfs(cache, apt, &from, &hardware.boot_modules(), &initrd)?;
+        let mut disks = vec![disk];
+        disks.extend(hardware.make(cache, apt, scratch.path())?);
         timer.done();
         Ok(Self {
             from,
             to,
             qemu,
             initrd,
-            disk,
+            hardware,
+            disks,
             scratch,
         })
     }
 
-    /// A disk of its own for run `number`, deleted with the setup.
-    pub fn fresh_disk(&self, number: u32) -> Result<PathBuf> {
-        let disk = self.scratch.path().join(format!("run-{number}.img"));
-        copy_sparse(&self.disk, &disk)?;
-        Ok(disk)
+    /// Disks of its own for run `number`, the root's first, deleted with the setup.
+    pub fn fresh_disks(&self, number: u32) -> Result<Vec<PathBuf>> {
+        let copy = |(index, pristine): (usize, &PathBuf)| {
+            let disk = self
+                .scratch
+                .path()
+                .join(format!("run-{number}-{index}.img"));
+            copy_sparse(pristine, &disk)?;
+            Ok(disk)
+        };
+        self.disks.iter().enumerate().map(copy).collect()
     }
 
     /// Where the runs between the two kernels leave what is worth looking at.

@@ -195,19 +195,22 @@ fn copy_tree(host: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// `mke2fs` for a machine's disk: features that 5.10 knows, no initialisation left to a kernel
+/// thread. `extended` are more options of its `-E`, each after a comma.
+pub fn mke2fs(tools: &tools::Root, extended: &str) -> Command {
+    let mut command = tools.command("mke2fs", "sbin/mke2fs");
+    command
+        .env("MKE2FS_CONFIG", tools.path().join("etc/mke2fs.conf"))
+        .args(["-q", "-F", "-t", "ext4"])
+        .args(["-O", "^orphan_file,^metadata_csum_seed", "-E"])
+        .arg(format!("lazy_itable_init=0,lazy_journal_init=0{extended}"));
+    command
+}
+
 fn make_ext4(cache: &Cache, apt: &Apt, root: &Path, mib: u64, image: &Path) -> Result<()> {
     let tools = tools::IMAGE_TOOLS.unpack(cache, apt)?;
-    let mke2fs = tools.command("mke2fs", "sbin/mke2fs");
-    let output = as_root(mke2fs, root)?
-        .env("MKE2FS_CONFIG", tools.path().join("etc/mke2fs.conf"))
-        // Features that 5.10 knows; no initialisation left to a kernel thread.
-        .args(["-q", "-F", "-t", "ext4", "-L", "baton"])
-        .args(["-O", "^orphan_file,^metadata_csum_seed"])
-        .args([
-            "-E",
-            "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0",
-            "-d",
-        ])
+    let output = as_root(mke2fs(&tools, ",root_owner=0:0"), root)?
+        .args(["-L", "baton", "-d"])
         .args([root, image])
         .arg(format!("{mib}M"))
         .output()
@@ -229,6 +232,11 @@ fn as_root(command: Command, root: &Path) -> Result<Command> {
     }
     let mut wrapped = Command::new("unshare");
     wrapped
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
         .arg("--map-root-user")
         .arg(command.get_program())
         .args(command.get_args());

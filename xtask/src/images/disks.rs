@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 
 use super::Tools;
-use crate::image::Rootfs;
+use crate::image::{mke2fs, Rootfs};
 use crate::kernels::Kernel;
 use crate::tools;
 
@@ -84,14 +84,8 @@ pub fn make(tools: &Tools, kernel: &Kernel, module: &Path, folder: &Path) -> Res
 
 fn make_ext4(tools: &Tools, extra: &Extra, disk: &Path) -> Result<()> {
     let bundle = tools::IMAGE_TOOLS.unpack(&tools.cache, &tools.apt)?;
-    let output = bundle
-        .command("mke2fs", "sbin/mke2fs")
-        .env("MKE2FS_CONFIG", bundle.path().join("etc/mke2fs.conf"))
-        // As for the root: features that 5.10 knows, nothing left to a kernel thread.
-        .args(["-q", "-F", "-t", "ext4", "-b"])
-        .arg(extra.block_size.to_string())
-        .args(["-O", "^orphan_file,^metadata_csum_seed"])
-        .args(["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+    let output = mke2fs(&bundle, "")
+        .args(["-b", &extra.block_size.to_string()])
         .arg(disk)
         .arg(format!("{}M", extra.mib))
         .output()

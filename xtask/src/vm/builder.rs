@@ -6,19 +6,31 @@ use std::path::{Path, PathBuf};
 use super::ports::Forward;
 
 /// How a disk is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Bus {
     /// virtio-blk: `/dev/vda` and on.
+    #[default]
     Virtio,
     /// NVMe: `/dev/nvme0n1` and on.
     Nvme,
 }
 
+impl Bus {
+    /// The device of disk `number`, counted from 0, in a guest with few disks.
+    pub fn device(self, number: u8) -> String {
+        match self {
+            Self::Virtio => format!("/dev/vd{}", char::from(b'a'.saturating_add(number))),
+            Self::Nvme => format!("/dev/nvme{number}n1"),
+        }
+    }
+}
+
 /// The network card, on QEMU's user network: the guest is 10.0.2.15, the host
 /// 10.0.2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Nic {
     /// virtio-net.
+    #[default]
     Virtio,
     /// Intel 82574.
     E1000e,
