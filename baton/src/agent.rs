@@ -6,6 +6,7 @@
 use crate::device::Device;
 use crate::initramfs::MODULE_LIST;
 use crate::module_file;
+use crate::network::{Roots, Settings};
 use crate::region::Region;
 use crate::takeover;
 use anyhow::{Context, Result};
@@ -67,6 +68,8 @@ fn serve(device: &Device, region: &Region, command_line: &str) -> Result<std::co
         .request(&ioctl::PREPARE, &mut prepare)
         .context("mapping the memory of the 1st OS")?;
     loop {
+        // Anew each time: a takeover that was given back may have changed them.
+        let settings = Settings::take(&Roots::default())?;
         region.set_second_state(SecondState::READY)?;
         log("ready");
         let mut wait = WaitArgs::new_zeroed();
@@ -76,7 +79,7 @@ fn serve(device: &Device, region: &Region, command_line: &str) -> Result<std::co
             continue;
         }
         region.set_second_state(SecondState::TAKING_OVER)?;
-        let takeover = match takeover::Takeover::begin(device, region, command_line) {
+        let takeover = match takeover::Takeover::begin(device, region, &settings, command_line) {
             Ok(takeover) => takeover,
             Err(error) => {
                 log(&format!("giving the machine back: {error:#}"));

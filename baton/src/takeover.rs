@@ -3,7 +3,7 @@
 use crate::aftermath;
 use crate::agent::{log, set_standard_streams};
 use crate::device::{poll_serial_port, Device};
-use crate::network::{Restorer, Roots, Snapshot};
+use crate::network::{Restorer, Roots, Settings, Snapshot};
 use crate::region::{text_of, Region};
 use crate::system::{
     block_device_wait, mount_plan, perform, share, Class, PlannedMount, SystemSnapshot,
@@ -61,16 +61,23 @@ pub struct Takeover<'a> {
     region: &'a Region,
     system: SystemSnapshot,
     network: Snapshot,
+    settings: &'a Settings,
     filesystems: Box<FilesystemPage>,
     migrate: bool,
 }
 
 impl<'a> Takeover<'a> {
-    /// Reads and checks what the 1st OS left. Nothing is touched yet.
+    /// Reads and checks what the 1st OS left. Nothing is touched yet. `settings`: those of this
+    /// kernel's network.
     ///
     /// # Errors
     /// Something is missing or corrupt: the machine is to be given back.
-    pub fn begin(device: &'a Device, region: &'a Region, command_line: &str) -> Result<Self> {
+    pub fn begin(
+        device: &'a Device,
+        region: &'a Region,
+        settings: &'a Settings,
+        command_line: &str,
+    ) -> Result<Self> {
         let blob = |place| -> Result<Vec<u8>> {
             region
                 .read_blob(place)?
@@ -79,6 +86,7 @@ impl<'a> Takeover<'a> {
         Ok(Self {
             device,
             region,
+            settings,
             system: SystemSnapshot::from_bytes(&blob(region::SYSTEM)?)?,
             network: Snapshot::from_bytes(&blob(region::NETWORK)?)?,
             filesystems: region.read(region::FILESYSTEMS)?,
@@ -93,6 +101,10 @@ impl<'a> Takeover<'a> {
     /// # Errors
     /// The root file system cannot be reached: there is nothing to go on with.
     pub fn run(self) -> Result<std::convert::Infallible> {
+        // Before a NIC appears, which begins with what is set by then.
+        let mut report = |text: String| self.lose(&format!("network: {text}"));
+        self.network
+            .restore_settings(&Roots::default(), Some(self.settings), &mut report);
         let mut args = WaitArgs::new_zeroed();
         self.device.request(&ioctl::ADD_BRIDGES, &mut args)?;
         stamp(self.device, Phase::PCI_DONE);
@@ -125,7 +137,7 @@ impl<'a> Takeover<'a> {
         let roots = Roots::default();
         self.system.restore_names(&roots)?;
         let mut report = |text: String| self.lose(&format!("network: {text}"));
-        let mut restorer = Restorer::new(&self.network, roots, &mut report)?;
+        let mut restorer = Restorer::new(&self.network, roots, Some(self.settings), &mut report)?;
         let restored = restorer.finish(DEVICE_LIMIT, &mut report)?;
         stamp(self.device, Phase::NIC_READY);
         stamp(self.device, Phase::IP_ASSIGNED);

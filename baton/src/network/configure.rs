@@ -27,7 +27,7 @@ impl Restorer<'_> {
         }
         self.snapshot
             .sysctls
-            .restore_link(&self.roots.proc, name, report);
+            .restore_link(&self.roots.proc, name, self.known, report);
         if link.kind != LinkKind::Loopback {
             // Addresses come from the snapshot, none from the kernel.
             self.set_addr_gen_mode(now, Some(IN6_ADDR_GEN_MODE_NONE), report)?;

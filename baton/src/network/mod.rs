@@ -50,6 +50,7 @@ pub use identity::NicIdentity;
 pub use link::{Link, LinkKind};
 pub use restore::{Restored, Restorer};
 use socket::{Refusal, Rtnl};
+pub use sysctl::Settings;
 use sysctl::Sysctls;
 pub use watch::Watcher;
 
@@ -180,12 +181,25 @@ impl Snapshot {
         links.filter_map(|link| link.identity().map(|identity| (link, identity)))
     }
 
+    /// Sets what all links share and what new links begin with: to be done before they appear.
+    /// `known`: this kernel's settings, if nothing has changed them since they were read.
+    pub fn restore_settings(
+        &self,
+        roots: &Roots,
+        known: Option<&Settings>,
+        report: &mut dyn FnMut(String),
+    ) {
+        self.sysctls.restore_common(&roots.proc, known, report);
+    }
+
     /// Makes it all again, waiting for NICs and their carriers for a bounded time.
     ///
     /// # Errors
     /// Netlink itself failed. What the kernel refuses is reported instead.
     pub fn restore(&self, report: &mut dyn FnMut(String)) -> Result<Restored> {
-        let mut restorer = Restorer::new(self, Roots::default(), report)?;
+        let roots = Roots::default();
+        self.restore_settings(&roots, None, report);
+        let mut restorer = Restorer::new(self, roots, None, report)?;
         restorer.finish(restore::PATIENCE, report)
     }
 }

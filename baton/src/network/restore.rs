@@ -13,7 +13,7 @@ use super::replay::Pending;
 use super::socket::{Refusal, Rtnl};
 use super::translate::IndexMap;
 use super::watch::Watcher;
-use super::{normalise, Roots, Snapshot};
+use super::{normalise, Roots, Settings, Snapshot};
 
 /// How long [`Snapshot::restore`] waits for NICs and carriers.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -54,17 +54,20 @@ pub struct Restorer<'a> {
     pub(super) raised: BTreeSet<u32>,
     pub(super) pending: Vec<Pending>,
     pub(super) result: Restored,
+    pub(super) known: Option<&'a Settings>,
     held: bool,
 }
 
 impl<'a> Restorer<'a> {
-    /// Begins: common settings, and the policy rules.
+    /// Begins: the policy rules. The settings that all links share are to be restored before
+    /// ([`Snapshot::restore_settings`], with the same `known`).
     ///
     /// # Errors
     /// Netlink itself failed.
     pub fn new(
         snapshot: &'a Snapshot,
         roots: Roots,
+        known: Option<&'a Settings>,
         report: &mut dyn FnMut(String),
     ) -> Result<Self> {
         let mut restorer = Self {
@@ -79,11 +82,9 @@ impl<'a> Restorer<'a> {
             raised: BTreeSet::new(),
             pending: Pending::all(snapshot),
             result: Restored::default(),
+            known,
             held: false,
         };
-        snapshot
-            .sysctls
-            .restore_common(&restorer.roots.proc, report);
         restorer.align_rules(report)?;
         Ok(restorer)
     }

@@ -1,12 +1,15 @@
 //! Settings of the network under `/proc/sys/net/ipv{4,6}/conf` and `neigh`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::link::Link;
+use super::link::{links, Link};
+use super::socket::Rtnl;
+use super::Roots;
 
 /// Directories with one directory per interface.
 const TREES: &[&str] = &[
@@ -31,6 +34,53 @@ pub(super) struct Tree {
     default: Values,
     /// By interface name, only what differs from `default`.
     interfaces: BTreeMap<String, Values>,
+}
+
+impl Tree {
+    /// Every value of one interface.
+    fn of(&self, name: &str) -> Values {
+        let mut values = self.default.clone();
+        values.extend(self.interfaces.get(name).cloned().unwrap_or_default());
+        values
+    }
+}
+
+/// The settings of this kernel, read while nothing changes them. A restore that knows them writes
+/// what differs and need not read all of them first, one file each.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    sysctls: Sysctls,
+    /// Names of the links that there were.
+    links: BTreeSet<String>,
+}
+
+impl Settings {
+    /// Reads those of this thread's network namespace.
+    ///
+    /// # Errors
+    /// The kernel does not list its links.
+    pub fn take(roots: &Roots) -> Result<Self> {
+        let links = links(&mut Rtnl::new()?, &roots.sys)?;
+        Ok(Self {
+            sysctls: Sysctls::take(&roots.proc, &links),
+            links: links.into_iter().map(|link| link.name).collect(),
+        })
+    }
+
+    fn tree(&self, other: &Tree) -> Option<&Tree> {
+        let mut trees = self.sysctls.trees.iter();
+        trees.find(|tree| tree.path == other.path)
+    }
+
+    /// This kernel's values for the tree that `wanted` is of, unless setting `wanted` for all
+    /// interfaces changes them.
+    fn unaffected(&self, wanted: &Tree) -> Option<&Tree> {
+        let same = |own: &&Tree| {
+            let mut all = own.all.iter();
+            all.all(|(key, value)| wanted.all.get(key).is_none_or(|wanted| wanted == value))
+        };
+        self.tree(wanted).filter(same)
+    }
 }
 
 /// All of them.
@@ -74,25 +124,46 @@ impl Sysctls {
 
     /// Sets what holds for all interfaces and for those to come. To be done before any
     /// interface is restored: some of these settings reach through to all interfaces.
-    pub(super) fn restore_common(&self, proc: &Path, report: &mut dyn FnMut(String)) {
-        write(&proc.join("sys/net"), &self.single, report);
+    pub(super) fn restore_common(
+        &self,
+        proc: &Path,
+        known: Option<&Settings>,
+        report: &mut dyn FnMut(String),
+    ) {
+        let single = known.map(|known| &known.sysctls.single);
+        write(&proc.join("sys/net"), &self.single, single, report);
         for tree in &self.trees {
             let root = proc.join("sys").join(&tree.path);
-            write(&root.join("all"), &tree.all, report);
-            write(&root.join("default"), &tree.default, report);
+            let all = known.and_then(|known| known.tree(tree)).map(|own| &own.all);
+            write(&root.join("all"), &tree.all, all, report);
+            let default = known.and_then(|known| known.unaffected(tree));
+            let default = default.map(|own| &own.default);
+            write(&root.join("default"), &tree.default, default, report);
         }
     }
 
-    /// Sets those of one interface.
-    pub(super) fn restore_link(&self, proc: &Path, name: &str, report: &mut dyn FnMut(String)) {
+    /// Sets those of one interface. One that is newer than what is `known` began with the values
+    /// that [`Self::restore_common`] set.
+    pub(super) fn restore_link(
+        &self,
+        proc: &Path,
+        name: &str,
+        known: Option<&Settings>,
+        report: &mut dyn FnMut(String),
+    ) {
         for tree in &self.trees {
-            let mut values = tree.default.clone();
-            values.extend(tree.interfaces.get(name).cloned().unwrap_or_default());
-            write(
-                &proc.join("sys").join(&tree.path).join(name),
-                &values,
-                report,
-            );
+            let directory = proc.join("sys").join(&tree.path).join(name);
+            match known {
+                Some(known) if !known.links.contains(name) => {
+                    let differing = tree.interfaces.get(name).cloned().unwrap_or_default();
+                    write(&directory, &differing, None, report);
+                }
+                _ => {
+                    let own = known.and_then(|known| known.unaffected(tree));
+                    let own = own.map(|own| own.of(name));
+                    write(&directory, &tree.of(name), own.as_ref(), report);
+                }
+            }
         }
     }
 
@@ -126,14 +197,22 @@ fn read(directory: &Path) -> Values {
         .collect()
 }
 
-/// Writes the values that are not there yet.
-fn write(directory: &Path, values: &Values, report: &mut dyn FnMut(String)) {
+/// Writes the values that are not there yet. What is there is `known`, or read.
+fn write(
+    directory: &Path,
+    values: &Values,
+    known: Option<&Values>,
+    report: &mut dyn FnMut(String),
+) {
     if !directory.is_dir() {
         return;
     }
     // Forwarding first: changing it sets others, redirects for one.
     let (first, rest): (Vec<_>, Vec<_>) = values.iter().partition(|(key, _)| *key == "forwarding");
     for (key, value) in first.into_iter().chain(rest) {
+        if known.and_then(|known| known.get(key)) == Some(value) {
+            continue;
+        }
         let path = directory.join(key);
         let current = fs::read_to_string(&path);
         match current {

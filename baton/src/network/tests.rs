@@ -43,11 +43,17 @@ impl Net {
         Snapshot::take_from(&self.roots()).unwrap()
     }
 
+    /// A restore of which nothing is done but the settings.
+    fn restorer<'a>(&self, snapshot: &'a Snapshot, report: &mut dyn FnMut(String)) -> Restorer<'a> {
+        snapshot.restore_settings(&self.roots(), None, report);
+        Restorer::new(snapshot, self.roots(), None, report).unwrap()
+    }
+
     /// Restores and expects no report.
     fn restore(&self, snapshot: &Snapshot) -> Restored {
         let mut words = Vec::new();
         let mut report = |text: String| words.push(text);
-        let mut restorer = Restorer::new(snapshot, self.roots(), &mut report).unwrap();
+        let mut restorer = self.restorer(snapshot, &mut report);
         let restored = restorer
             .finish(Duration::from_secs(5), &mut report)
             .unwrap();
@@ -228,11 +234,19 @@ fn everything_comes_back() {
         // The next kernel: the NIC a0 has another name, index and address of its own.
         assert!(fresh_namespace());
         net.forget("a0");
+        let settings = Settings::take(&net.roots()).unwrap();
+        let mut words = Vec::new();
+        let mut report = |text: String| words.push(text);
+        old.restore_settings(&net.roots(), Some(&settings), &mut report);
         ip("link add z9 index 40 type veth peer name z8 index 41");
         net.device("z9", "0000:00:03.0", 7);
         // Its other end stands for the wire, and is to be b0.
         ip("link set z8 name b0");
-        let restored = net.restore(&old);
+        let known = Some(&settings);
+        let mut restorer = Restorer::new(&old, net.roots(), known, &mut report).unwrap();
+        let patience = Duration::from_secs(5);
+        let restored = restorer.finish(patience, &mut report).unwrap();
+        assert_eq!(words, Vec::<String>::new());
         assert!(restored.missing.is_empty());
         let new = net.take();
         let index = new
@@ -305,7 +319,7 @@ fn swapped_names_are_swapped_back() {
         // restored by itself.
         let mut words = Vec::new();
         let mut report = |text: String| words.push(text);
-        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let mut restorer = net.restorer(&old, &mut report);
         let nic = |name: &str| old.nics().find(|(link, _)| link.name == name).unwrap().1;
         assert_eq!(restorer.missing().count(), 2);
         assert!(restorer.restore_link(nic("eth0"), &mut report).unwrap());
@@ -410,7 +424,7 @@ fn what_cannot_be_made_is_named() {
         assert!(fresh_namespace());
         let mut words = Vec::new();
         let mut report = |text: String| words.push(text);
-        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let mut restorer = net.restorer(&old, &mut report);
         let restored = restorer
             .finish(Duration::from_millis(200), &mut report)
             .unwrap();
@@ -438,7 +452,7 @@ fn a_late_nic_is_waited_for_and_held_links_stay_down() {
         assert!(fresh_namespace());
         let mut words = Vec::new();
         let mut report = |text: String| words.push(text);
-        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let mut restorer = net.restorer(&old, &mut report);
         restorer.hold(true);
         assert!(!restorer.restore_available(&mut report).unwrap());
         let late = Command::new("sh")
@@ -455,7 +469,7 @@ fn a_late_nic_is_waited_for_and_held_links_stay_down() {
         // Held: named and configured, but down and without address.
         ip("link del a0");
         ip("link add a0 type veth peer name b0");
-        let mut restorer = Restorer::new(&old, net.roots(), &mut report).unwrap();
+        let mut restorer = net.restorer(&old, &mut report);
         restorer.hold(true);
         restorer.restore_available(&mut report).unwrap();
         assert!(!ip_show("addr show a0").contains("10.1.0.1/24"));
