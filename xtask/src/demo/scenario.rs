@@ -22,9 +22,9 @@ const INSTANT_MAX: Duration = Duration::from_millis(4000);
 /// ...and drawn with this as the first writer's number, so that it has nothing
 /// to do with the writers' own choices.
 const INSTANT_CHOICE: u32 = u32::MAX;
-/// Time for the workload to build up its cache, per 16 MiB and besides.
-const FILL_STEP: Duration = Duration::from_secs(4);
-const FILL: Duration = Duration::from_secs(90);
+/// How long the workload may do nothing while it builds up its cache. How long all of it takes is
+/// up to the host.
+const FILL_PAUSE: Duration = Duration::from_secs(60);
 /// How long the machine may take to get back what a kernel needs time for.
 const RECOVER: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(300);
@@ -131,20 +131,21 @@ pub fn fill(machine: &Machine, acks: &AckServer, cache: u64, seed: u64) -> Resul
         ),
     );
     machine.start_workload(acks, cache, seed)?;
-    let steps = u32::try_from(cache >> 24).unwrap_or(u32::MAX);
-    let limit = FILL + FILL_STEP.saturating_mul(steps);
-    let ready = acks.wait(limit, |log| log.filled(WRITERS) || failure(log).is_some());
-    let log = acks.snapshot();
-    if let Some(failure) = failure(&log) {
+    let mut seen = 0;
+    let ended = |log: &AckLog| log.filled(WRITERS) || failure(log).is_some();
+    while !acks.wait(FILL_PAUSE, ended) {
+        let log = acks.snapshot();
+        ensure!(
+            log.acked_ops() > seen,
+            "the workload stands still and has not built up its cache ({} writers, {seen} \
+             operations)",
+            log.writers.len(),
+        );
+        seen = log.acked_ops();
+    }
+    if let Some(failure) = failure(&acks.snapshot()) {
         bail!("a writer gave up before the update: {failure}");
     }
-    ensure!(
-        ready,
-        "the workload has not built up its cache in {} s ({} writers, {} operations)",
-        limit.as_secs(),
-        log.writers.len(),
-        log.acked_ops(),
-    );
     timer.done();
     Ok(())
 }

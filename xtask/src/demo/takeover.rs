@@ -18,6 +18,12 @@ const LOAD: Duration = Duration::from_secs(180);
 /// Time from the operator's word until the service answers under the other
 /// kernel. Far more than it takes: whoever waits longer has failed.
 const TAKEOVER: Duration = Duration::from_secs(120);
+/// Limits for an emulated machine, whose host may leave a CPU of it standing for a while.
+const PATIENT: [&str; 3] = [
+    "--quiesce-timeout=30000",
+    "--park-timeout=10000",
+    "--answer-timeout=10000",
+];
 /// How often the probe's replies are looked at.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -61,7 +67,9 @@ pub fn update(
     // Left behind on success: it waits for an answer that never comes, and ends
     // with the machine.
     thread::Builder::new().spawn(move || {
-        let request = exec(&["/usr/sbin/baton", "update"], TAKEOVER);
+        let mut argv = vec!["/usr/sbin/baton", "update"];
+        argv.extend(PATIENT);
+        let request = exec(&argv, TAKEOVER);
         // Nobody listens any more once the service has answered.
         drop(sender.send(client.exec(&request, &[])));
     })?;
