@@ -50,7 +50,10 @@ pub struct Args {
     /// The kernel that it gets
     #[arg(long, default_value = "7.3")]
     pub to: String,
-    /// Dirty file cache to build up before the update
+    /// A kernel that it gets after that, in the same way; may be given again
+    #[arg(long, value_name = "SPEC")]
+    pub then: Vec<String>,
+    /// Dirty file cache to build up before each update
     #[arg(long, default_value = "128M", value_parser = size)]
     pub cache: u64,
     /// What the machine is made of
@@ -85,6 +88,7 @@ impl Args {
         Self {
             from: from.to_owned(),
             to: to.to_owned(),
+            then: Vec::new(),
             cache: 128 << 20,
             hardware: Hardware::default(),
             json: None,
@@ -101,7 +105,11 @@ impl Args {
 /// Runs the command. The last line says `PASS`, or the error is what is wrong.
 pub fn run(args: &Args) -> Result<()> {
     let seed = args.seed.unwrap_or_else(from_clock);
-    let setup = Setup::prepare(&args.from, &args.to, args.hardware)?;
+    let to: Vec<&str> = std::iter::once(&args.to)
+        .chain(&args.then)
+        .map(String::as_str)
+        .collect();
+    let setup = Setup::prepare(&args.from, &to, args.hardware)?;
     let mut outcomes = Vec::new();
     for number in 0..args.runs {
         // The first run's seed is the one given, so that a failed run can be had
@@ -110,9 +118,7 @@ pub fn run(args: &Args) -> Result<()> {
             0 => seed,
             _ => Rng::new(seed, number).below(SEEDS),
         };
-        let outcome = scenario::run(&setup, args, number, seed)?;
-        print!("{outcome}");
-        outcomes.push(outcome);
+        outcomes.extend(scenario::run(&setup, args, number, seed)?);
         if let Some(file) = &args.json {
             write_json(file, args, &outcomes)?;
         }
@@ -144,6 +150,7 @@ fn write_json(file: &PathBuf, args: &Args, outcomes: &[Outcome]) -> Result<()> {
     let document = serde_json::json!({
         "from": args.from,
         "to": args.to,
+        "then": args.then,
         "control": args.control,
         "cache_bytes": args.cache,
         "runs": outcomes,

@@ -13,13 +13,6 @@ const DIRTY_PERCENT: u64 = 75;
 /// How far the wall clock may be off after an update, seconds.
 const CLOCK_S: f64 = 0.25;
 
-/// How much the wall clock was put forward or back, seconds, beyond what the measurement leaves
-/// open.
-fn clock_step(after: &Facts, before: &Facts) -> f64 {
-    let step = (after.clock_ahead_s - before.clock_ahead_s).abs();
-    step - after.clock_unsure_s - before.clock_unsure_s
-}
-
 /// Whether as many CPUs are online as after the boot.
 pub fn has_cpus(after: &Facts, booted: &Facts) -> bool {
     after.cpus >= booted.cpus
@@ -66,12 +59,6 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
                 after.addresses, booted.addresses
             )
         });
-        if let Some(before) = &outcome.before {
-            claim(clock_step(after, before) <= CLOCK_S, &|| {
-                let (now, then) = (after.clock_ahead_s, before.clock_ahead_s);
-                format!("the clock is {now:+.3} s from ours, was {then:+.3} s")
-            });
-        }
         claim(has_cpus(after, booted), &|| {
             format!("{} CPUs are online, {} were", after.cpus, booted.cpus)
         });
@@ -83,6 +70,14 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
         claim(false, &|| {
             "the machine did not say what it is like".to_owned()
         });
+    }
+    if let [Some(before), Some(after)] = &outcome.clocks {
+        claim(after.step_since(before) <= CLOCK_S, &|| {
+            let (now, then) = (after.ahead_s, before.ahead_s);
+            format!("the clock is {now:+.3} s from ours, was {then:+.3} s")
+        });
+    } else {
+        claim(false, &|| "the machine's clock was not asked".to_owned());
     }
     match (&outcome.oracle, outcome.control) {
         (None, _) => claim(false, &|| "the oracle was not asked".to_owned()),
@@ -115,6 +110,7 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::observe::Clock;
     use crate::demo::outcome::Timeline;
     use crate::oracle::{Kind, Problem, Report};
 
@@ -142,6 +138,7 @@ mod tests {
                 ..facts("a")
             }),
             after: Some(facts("b")),
+            clocks: [Some(Clock::default()); 2],
             timeline: Some(Timeline::default()),
             oracle: Some(oracle),
             ..Outcome::default()
@@ -158,7 +155,7 @@ mod tests {
             |o| o.after.as_mut().unwrap().addresses = "eth0 10.0.2.16/24".to_owned(),
             |o| o.after.as_mut().unwrap().cpus = 3,
             |o| o.after.as_mut().unwrap().memory_kib = 899,
-            |o| o.after.as_mut().unwrap().clock_ahead_s = -0.3,
+            |o| o.clocks[1].as_mut().unwrap().ahead_s = -0.3,
             |o| o.oracle = None,
             |o| o.oracle.as_mut().unwrap().acked_ops = 0,
             |o| o.timeline.as_mut().unwrap().losses.push("x".into()),

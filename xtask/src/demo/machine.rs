@@ -22,12 +22,12 @@ const HOST: &str = "10.0.2.2";
 const CPUS: u32 = 4;
 const MIB: u32 = 3072;
 
-/// Where the workload works.
+/// Below this the workload works.
 pub const WORK: &str = "/work";
 
 /// Writes two files back again and again while their writers, which do not know
 /// of it, change them: one by stores to a mapping, one by writes with holes.
-const FLUSH: &str = "cd /work && while :; do \
+const FLUSH: &str = "mkdir -p $0 && cd $0 && while :; do \
                      for file in w*-mmap/holes w*-sparse/size.0; do \
                      [ -e \"$file\" ] && sync -d \"$file\"; usleep 20000; done; done";
 
@@ -104,8 +104,8 @@ impl Machine {
         .context("cannot set vm.dirty_*")
     }
 
-    /// Starts one writer of each kind; they report to `acks`.
-    pub fn start_workload(&self, acks: &AckServer, cache: u64, seed: u64) -> Result<()> {
+    /// Starts one writer of each kind in the folder `dir`; they report to `acks`.
+    pub fn start_workload(&self, acks: &AckServer, dir: &str, cache: u64, seed: u64) -> Result<()> {
         let host = format!("{HOST}:{}", acks.port());
         let (cache, seed) = (cache.to_string(), seed.to_string());
         let command = [
@@ -113,7 +113,7 @@ impl Machine {
             "workload",
             "--processes",
             "--dir",
-            WORK,
+            dir,
             "--ack",
             &host,
             "--cache",
@@ -124,14 +124,14 @@ impl Machine {
         let log = "/var/log/workload.log";
         self.client
             .start(&command, log)
-            .and_then(|_| self.client.start(&["/bin/sh", "-c", FLUSH], log))
+            .and_then(|_| self.client.start(&["/bin/sh", "-c", FLUSH, dir], log))
             .map(drop)
             .context("cannot start the workload")
     }
 
-    /// What the workload's files are now, as the machine's programs see them.
-    pub fn manifest(&self) -> Result<Vec<u8>> {
-        let command = ["/usr/sbin/baton-guest", "manifest", "--dir", WORK];
+    /// What the workload's files in `dir` are now, as the machine's programs see them.
+    pub fn manifest(&self, dir: &str) -> Result<Vec<u8>> {
+        let command = ["/usr/sbin/baton-guest", "manifest", "--dir", dir];
         self.client
             .run(&command, LISTING)
             .context("cannot list the workload's files")

@@ -17,9 +17,12 @@ echo "addresses=$(ip -4 -o addr show scope global | awk '{print $2, $4}' | sort 
 echo "cpus=$(grep -c '^processor' /proc/cpuinfo)"
 echo "memory_kib=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)"
 echo "dirty_kib=$(awk '/^Dirty:/ {print $2}' /proc/meminfo)"
-echo "clock_s=$(adjtimex | awk '/time.tv_sec/ {s=$2} /time.tv_usec/ {printf "%d.%06d", s, $2}')"
 echo "writeback_kib=$(awk '/^Writeback:/ {print $2}' /proc/meminfo)"
 "#;
+
+/// Prints seconds since 1970, to the microsecond.
+const CLOCK: &str =
+    r#"adjtimex | awk '/time.tv_sec/ {s=$2} /time.tv_usec/ {printf "%d.%06d", s, $2}'"#;
 
 /// A machine at one instant.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -38,10 +41,6 @@ pub struct Facts {
     pub memory_kib: u64,
     /// File cache that differs from the disk.
     pub dirty_kib: u64,
-    /// How far the wall clock is ahead of this machine's, seconds...
-    pub clock_ahead_s: f64,
-    /// ...give or take this.
-    pub clock_unsure_s: f64,
     /// File cache on its way to the disk.
     pub writeback_kib: u64,
 }
@@ -49,15 +48,13 @@ pub struct Facts {
 impl Facts {
     /// Asks the machine.
     pub fn of(machine: &Machine) -> Result<Self> {
-        let asked = now_s()?;
         let text = machine
             .shell(SCRIPT)
             .context("cannot ask the machine about itself")?;
-        Self::parse(&text, (asked, now_s()?))
+        Self::parse(&text)
     }
 
-    /// `between`: this machine's clock before and after, seconds since 1970.
-    fn parse(text: &str, between: (f64, f64)) -> Result<Self> {
+    fn parse(text: &str) -> Result<Self> {
         let values: HashMap<&str, &str> = text
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -75,7 +72,6 @@ impl Facts {
                 .parse()
                 .with_context(|| format!("{name} is {value:?}"))
         };
-        let clock: f64 = word("clock_s")?.parse().context("its clock")?;
         Ok(Self {
             release: word("release")?,
             boot_id: word("boot_id")?,
@@ -84,10 +80,47 @@ impl Facts {
             cpus: number("cpus")?,
             memory_kib: number("memory_kib")?,
             dirty_kib: number("dirty_kib")?,
-            clock_ahead_s: clock - (between.0 + between.1) / 2.0,
-            clock_unsure_s: (between.1 - between.0) / 2.0,
             writeback_kib: number("writeback_kib")?,
         })
+    }
+}
+
+/// The machine's wall clock, compared with this one's.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Clock {
+    /// How far it is ahead, seconds...
+    pub ahead_s: f64,
+    /// ...give or take this.
+    pub unsure_s: f64,
+}
+
+impl Clock {
+    /// Asks some times, and takes the answer that came soonest.
+    pub fn of(machine: &Machine) -> Result<Self> {
+        const TIMES: usize = 5;
+        let mut best: Option<Self> = None;
+        for _ in 0..TIMES {
+            let asked = now_s()?;
+            let text = machine.shell(CLOCK).context("cannot ask for the time")?;
+            let answered = now_s()?;
+            let clock: f64 = text
+                .parse()
+                .with_context(|| format!("the time is {text:?}"))?;
+            let now = Self {
+                ahead_s: clock - (asked + answered) / 2.0,
+                unsure_s: (answered - asked) / 2.0,
+            };
+            if best.is_none_or(|best| now.unsure_s < best.unsure_s) {
+                best = Some(now);
+            }
+        }
+        best.context("the machine was not asked")
+    }
+
+    /// How much the clock was put forward or back since `before`, seconds, beyond what the two
+    /// measurements leave open.
+    pub fn step_since(&self, before: &Self) -> f64 {
+        (self.ahead_s - before.ahead_s).abs() - self.unsure_s - before.unsure_s
     }
 }
 
@@ -104,12 +137,10 @@ mod tests {
     #[test]
     fn reads_what_the_script_prints() {
         let text = "release=6.1\nboot_id=x\nhostname=baton\naddresses=eth0 10.0.2.15/24 \ncpus=4\n\
-                    memory_kib=3000\ndirty_kib=20\nclock_s=1000.250000\nwriteback_kib=0\n";
-        let facts = Facts::parse(text, (999.0, 1000.0)).unwrap();
+                    memory_kib=3000\ndirty_kib=20\nwriteback_kib=0\n";
+        let facts = Facts::parse(text).unwrap();
         assert_eq!(facts.addresses, "eth0 10.0.2.15/24");
         assert_eq!((facts.cpus, facts.writeback_kib), (4, 0));
-        assert_eq!((facts.clock_ahead_s, facts.clock_unsure_s), (0.75, 0.5));
-        let lacking = text.replace("cpus=4", "cpus=");
-        assert!(Facts::parse(&lacking, (0.0, 0.0)).is_err());
+        assert!(Facts::parse(&text.replace("cpus=4", "cpus=")).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::observe::Facts;
+use super::observe::{Clock, Facts};
 use crate::oracle::{Outage, Report};
 
 /// The handover as the machine itself measured it.
@@ -40,6 +40,8 @@ pub struct Phase {
 pub struct Outcome {
     /// Counted from 1.
     pub run: u32,
+    /// Which update of the run, counted from 1.
+    pub update: usize,
     /// Repeats the run's choices.
     pub seed: u64,
     /// The two kernels.
@@ -56,8 +58,12 @@ pub struct Outcome {
     pub instant_ms: f64,
     /// How long `baton load` took.
     pub load_s: Option<f64>,
-    /// The machine when it had booted.
+    /// The machine before anything was loaded.
     pub booted: Option<Facts>,
+    /// Its memory when the machine had booted its first kernel.
+    pub whole_memory_kib: Option<u64>,
+    /// Its clock before the update and in the end.
+    pub clocks: [Option<Clock>; 2],
     /// The machine right before the update.
     pub before: Option<Facts>,
     /// The machine in the end.
@@ -94,7 +100,20 @@ impl Outcome {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        format!("run {} (seed {}): {first}{more}", self.run, self.seed)
+        format!("{} (seed {}): {first}{more}", self.name(), self.seed)
+    }
+
+    /// [`Self::name`] at the beginning of a line.
+    fn title(&self) -> String {
+        self.name().replacen("run", "Run", 1)
+    }
+
+    /// Which run it is, and which of its updates if that needs to be said.
+    fn name(&self) -> String {
+        match self.update {
+            0 | 1 => format!("run {}", self.run),
+            update => format!("run {}, update {update}", self.run),
+        }
     }
 
     /// The outage at the switch of kernels.
@@ -111,14 +130,12 @@ impl fmt::Display for Outcome {
         } else {
             ""
         };
-        let Self {
-            run,
-            seed,
-            from,
-            to,
-            ..
-        } = self;
-        writeln!(f, "\nRun {run}: {from} to {to}{control}, seed {seed}")?;
+        let Self { seed, from, to, .. } = self;
+        writeln!(
+            f,
+            "\n{}: {from} to {to}{control}, seed {seed}",
+            self.title()
+        )?;
         if let Some(before) = &self.before {
             writeln!(
                 f,
@@ -145,17 +162,20 @@ impl fmt::Display for Outcome {
             };
             writeln!(
                 f,
-                "  machine   {} at {}; {} CPUs {}, {:.0} MiB {}; clock {:+.3} s from ours{}",
+                "  machine   {} at {}; {} CPUs {}, {:.0} MiB {}",
                 after.hostname,
                 after.addresses,
                 after.cpus,
                 since(self.cpus_s),
                 mib(after.memory_kib),
                 since(self.memory_s),
-                after.clock_ahead_s,
-                self.before.as_ref().map_or_else(String::new, |before| {
-                    format!(", was {:+.3} s", before.clock_ahead_s)
-                }),
+            )?;
+        }
+        if let [Some(before), Some(after)] = &self.clocks {
+            let (then, now, unsure) = (before.ahead_s, after.ahead_s, after.unsure_s);
+            writeln!(
+                f,
+                "  clock     {now:+.3} s from ours (±{unsure:.3}), was {then:+.3} s"
             )?;
         }
         if let Some(oracle) = &self.oracle {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 
-use super::machine::Machine;
+use super::machine::{Machine, WORK};
 use super::scenario::fill;
 use super::setup::Setup;
 use crate::oracle::{check, AckServer, Manifest, Options, Report};
@@ -30,7 +30,7 @@ pub fn run(spec: &str) -> Result<()> {
     let machine = Machine::boot(&setup, &disks, "", &folder)?;
     machine.hold_dirty(CACHE)?;
     let acks = AckServer::start()?;
-    fill(&machine, &acks, CACHE, 1)?;
+    fill(&machine, &acks, WORK, CACHE, 1)?;
     thread::sleep(WORKING);
     // The writers hang in the middle of what they do, and see no answer.
     let log = acks.freeze();
@@ -65,7 +65,7 @@ pub fn run(spec: &str) -> Result<()> {
 
 fn judge(machine: &Machine, log: &crate::oracle::AckLog) -> Result<Report> {
     let since = Instant::now();
-    let text = machine.manifest()?;
+    let text = machine.manifest(WORK)?;
     let listed = since.elapsed();
     let report = check(log, &Manifest::parse(&text)?, &Options::default());
     progress::step(

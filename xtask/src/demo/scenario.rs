@@ -1,7 +1,7 @@
 //! One run, from boot to verdict.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use anyhow::{bail, ensure, Context, Result};
 use baton_guest::content::Rng;
 
 use super::findings::{has_cpus, has_memory, problems};
-use super::machine::{Machine, WRITERS};
-use super::observe::Facts;
+use super::machine::{Machine, WORK, WRITERS};
+use super::observe::{Clock, Facts};
 use super::outcome::Outcome;
 use super::setup::{copy_sparse, Setup};
 use super::{takeover, Args};
@@ -31,9 +31,9 @@ const POLL: Duration = Duration::from_millis(300);
 /// Lines of each serial log that a failed run shows.
 const TAIL: usize = 30;
 
-/// Runs once. What goes wrong in the machine is in the outcome; an error is
-/// about this side.
-pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome> {
+/// Runs once: every update of the machine, up to the first that fails. What goes wrong in the
+/// machine is in the outcomes; an error is about this side.
+pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Vec<Outcome>> {
     let label = match args.control {
         true => format!("control-{}", number + 1),
         false => format!("{}", number + 1),
@@ -44,24 +44,44 @@ pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome
             .with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut outcome = Outcome {
-        run: number + 1,
-        seed,
-        from: setup.from.release.clone(),
-        to: setup.to.release.clone(),
-        control: args.control,
-        cache: args.cache,
-        folder: folder.clone(),
-        ..Outcome::default()
-    };
     let disks = setup.fresh_disks(number)?;
-    match play(setup, args, &disks, &mut outcome) {
-        Ok(()) => outcome.problems.extend(problems(&outcome)),
-        Err(error) => {
-            outcome.problems.push(format!("{error:#}"));
-            outcome.diagnosis = Some(diagnosis(&folder));
+    let mut machine = None;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut from = &setup.from;
+    for (to, update) in setup.to.iter().zip(1..) {
+        let mut outcome = Outcome {
+            run: number + 1,
+            update,
+            seed,
+            from: from.release.clone(),
+            to: to.release.clone(),
+            control: args.control,
+            cache: args.cache,
+            folder: folder.clone(),
+            whole_memory_kib: outcomes.first().and_then(|first| first.whole_memory_kib),
+            ..Outcome::default()
+        };
+        let booted = match machine.take() {
+            Some(machine) => Ok(machine),
+            None => Machine::boot(setup, &disks, &args.append_first, &folder),
+        };
+        let played = booted.and_then(|booted| play(machine.insert(booted), args, &mut outcome));
+        match played {
+            Ok(()) => outcome.problems.extend(problems(&outcome)),
+            Err(error) => {
+                outcome.problems.push(format!("{error:#}"));
+                outcome.diagnosis = Some(diagnosis(&folder));
+            }
         }
+        print!("{outcome}");
+        let ok = outcome.ok();
+        outcomes.push(outcome);
+        if !ok {
+            break;
+        }
+        from = to;
     }
+    drop(machine);
     for (index, disk) in disks.iter().enumerate() {
         if args.keep {
             let kept = folder.join(format!("disk{index}.img"));
@@ -69,14 +89,22 @@ pub fn run(setup: &Setup, args: &Args, number: u32, seed: u64) -> Result<Outcome
         }
         fs::remove_file(disk).context("cannot delete the disk of the run")?;
     }
-    Ok(outcome)
+    Ok(outcomes)
 }
 
-/// The story of a run; the machine ends with it.
-fn play(setup: &Setup, args: &Args, disks: &[PathBuf], outcome: &mut Outcome) -> Result<()> {
-    let (folder, release) = (outcome.folder.clone(), setup.to.release.as_str());
-    let mut machine = Machine::boot(setup, disks, &args.append_first, &folder)?;
-    let booted = Facts::of(&machine)?;
+/// The story of one update.
+fn play(machine: &mut Machine, args: &Args, outcome: &mut Outcome) -> Result<()> {
+    let (release, update) = (outcome.to.clone(), outcome.update);
+    let log = |name: &str| match update {
+        0 | 1 => outcome.folder.join(format!("{name}.log")),
+        _ => outcome.folder.join(format!("{name}-{update}.log")),
+    };
+    let (load_log, update_log) = (log("load"), log("update"));
+    let place = format!("{WORK}/{update}");
+    let seed = outcome.seed.wrapping_add(update as u64);
+    let mut booted = Facts::of(machine)?;
+    // Nothing of it may get lost on the way.
+    booted.memory_kib = *outcome.whole_memory_kib.get_or_insert(booted.memory_kib);
     machine.hold_dirty(args.cache)?;
 
     let timer = progress::timed("Loading", format_args!("{release} beside it"));
@@ -86,43 +114,47 @@ fn play(setup: &Setup, args: &Args, disks: &[PathBuf], outcome: &mut Outcome) ->
     } else {
         ""
     };
-    let append = format!("{} {off}", args.append_second);
-    takeover::load(&machine, release, append.trim(), &folder.join("load.log"))?;
+    // The other one is the console of the kernel that is there.
+    let console = update % 2;
+    let append = format!("console=ttyS{console},115200 {} {off}", args.append_second);
+    takeover::load(machine, &release, append.trim(), &load_log)?;
     outcome.load_s = Some(since.elapsed().as_secs_f64());
     outcome.booted = Some(booted.clone());
     timer.done();
 
     let probe = ServiceProbe::start(machine.service, probing());
     let acks = AckServer::start()?;
-    fill(&machine, &acks, args.cache, outcome.seed)?;
-    outcome.before = Some(Facts::of(&machine)?);
+    fill(machine, &acks, &place, args.cache, seed)?;
+    outcome.clocks[0] = Some(Clock::of(machine)?);
+    outcome.before = Some(Facts::of(machine)?);
     let range = INSTANT_MAX.as_micros().try_into().unwrap_or(u64::MAX);
-    let instant = Rng::new(outcome.seed, INSTANT_CHOICE).below(range);
+    let instant = Rng::new(seed, INSTANT_CHOICE).below(range);
     thread::sleep(Duration::from_micros(instant));
     outcome.instant_ms = instant as f64 / 1000.0;
     progress::step(
         "Updating",
         format_args!("after {:.0} ms, seed {}", outcome.instant_ms, outcome.seed),
     );
-    let updated = takeover::update(&mut machine, &probe, release, &folder.join("update.log"));
+    let updated = takeover::update(machine, &probe, &release, &update_log);
     outcome.outside = Some(probe.outage());
     let since = Instant::now();
     let log = acks.freeze();
-    fs::write(folder.join("acks.json"), serde_json::to_vec(&log)?)?;
+    fs::write(outcome.folder.join("acks.json"), serde_json::to_vec(&log)?)?;
     updated?;
 
     // First, so that the times are right; but a machine that dies of it may still
     // be judged.
-    let recovered = recover(&machine, &booted, since, outcome);
-    judge(&machine, &log, outcome)
+    let recovered = recover(machine, &booted, since, outcome);
+    judge(machine, &place, &log, outcome)
         .and(recovered)
         .context("the other kernel runs, but does not do all")?;
     outcome.outside = Some(probe.stop());
+    outcome.clocks[1] = Some(Clock::of(machine)?);
     Ok(())
 }
 
-/// Starts the workload and waits until its cache is built up.
-pub fn fill(machine: &Machine, acks: &AckServer, cache: u64, seed: u64) -> Result<()> {
+/// Starts the workload in the folder `dir` and waits until its cache is built up.
+pub fn fill(machine: &Machine, acks: &AckServer, dir: &str, cache: u64, seed: u64) -> Result<()> {
     let timer = progress::timed(
         "Filling",
         format_args!(
@@ -130,7 +162,7 @@ pub fn fill(machine: &Machine, acks: &AckServer, cache: u64, seed: u64) -> Resul
             cache >> 20
         ),
     );
-    machine.start_workload(acks, cache, seed)?;
+    machine.start_workload(acks, dir, cache, seed)?;
     let mut seen = 0;
     let ended = |log: &AckLog| log.filled(WRITERS) || failure(log).is_some();
     while !acks.wait(FILL_PAUSE, ended) {
@@ -168,9 +200,9 @@ fn probing() -> ProbeConfig {
 }
 
 /// Fetches what the machine has and says, and asks the oracle.
-fn judge(machine: &Machine, log: &AckLog, outcome: &mut Outcome) -> Result<()> {
+fn judge(machine: &Machine, place: &str, log: &AckLog, outcome: &mut Outcome) -> Result<()> {
     let timer = progress::timed("Checking", "every file against what was promised");
-    let text = machine.manifest()?;
+    let text = machine.manifest(place)?;
     fs::write(outcome.folder.join("manifest.jsonl"), &text)?;
     let report = check(log, &Manifest::parse(&text)?, &Options::default());
     timer.done();

@@ -21,8 +21,8 @@ const DISK_MIB: u64 = 2560;
 pub struct Setup {
     /// The kernel that boots.
     pub from: Kernel,
-    /// The kernel that takes over.
-    pub to: Kernel,
+    /// The kernels that take over, one after the other.
+    pub to: Vec<Kernel>,
     /// The emulator.
     pub qemu: Qemu,
     /// The initramfs of the kernel that boots.
@@ -36,13 +36,14 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Fetches and builds everything for updates from one kernel to another.
-    pub fn prepare(from: &str, to: &str, hardware: Hardware) -> Result<Self> {
+    /// Fetches and builds everything for updates from one kernel to others.
+    pub fn prepare(from: &str, to: &[&str], hardware: Hardware) -> Result<Self> {
         let (cache, apt) = open()?;
         let from = kernels::resolve(&cache, &apt, from)?;
-        let to = kernels::resolve(&cache, &apt, to)?;
+        let to = to.iter().map(|spec| kernels::resolve(&cache, &apt, spec));
+        let to = to.collect::<Result<Vec<Kernel>>>()?;
         let mut rootfs = hardware.mount(Rootfs::new());
-        for kernel in [&from, &to] {
+        for kernel in once_each(&from, &to) {
             let module = build_module(&cache, &apt, kernel)
                 .with_context(|| format!("cannot build baton.ko for {}", kernel.release))?;
             let place = format!("/lib/modules/{}/extra/baton.ko", kernel.release);
@@ -62,7 +63,7 @@ impl Setup {
         Self::finish(
             &cache,
             &apt,
-            (kernel.clone(), kernel),
+            (kernel, Vec::new()),
             Hardware::default(),
             rootfs,
         )
@@ -72,7 +73,7 @@ impl Setup {
     fn finish(
         cache: &Cache,
         apt: &Apt,
-        (from, to): (Kernel, Kernel),
+        (from, to): (Kernel, Vec<Kernel>),
         hardware: Hardware,
         rootfs: Rootfs,
     ) -> Result<Self> {
@@ -118,9 +119,23 @@ impl Setup {
 
     /// Where the runs between the two kernels leave what is worth looking at.
     pub fn folder(&self) -> PathBuf {
-        let name = format!("{}-{}", short(&self.from), short(&self.to));
-        rustobj::workspace().join("target/demo").join(name)
+        let kernels = std::iter::once(&self.from).chain(&self.to);
+        let names: Vec<&str> = kernels.map(short).collect();
+        rustobj::workspace()
+            .join("target/demo")
+            .join(names.join("-"))
     }
+}
+
+/// Every kernel once: a machine may come back to one.
+fn once_each<'a>(from: &'a Kernel, to: &'a [Kernel]) -> Vec<&'a Kernel> {
+    let mut kernels = vec![from];
+    for kernel in to {
+        if kernels.iter().all(|other| other.release != kernel.release) {
+            kernels.push(kernel);
+        }
+    }
+    kernels
 }
 
 /// Copies an image; what is empty in it takes no space.

@@ -30,14 +30,13 @@ const POLL: Duration = Duration::from_millis(50);
 /// Runs `baton load` for the kernel `release`; what it says goes to the file `log`.
 pub fn load(machine: &Machine, release: &str, append: &str, log: &Path) -> Result<()> {
     let kernel = format!("/boot/vmlinuz-{release}");
-    let append = format!("console=ttyS1,115200 printk.devkmsg=on {append}");
     let argv = [
         "/usr/sbin/baton",
         "load",
         "--kernel",
         &kernel,
         "--append",
-        append.trim(),
+        append,
     ];
     let output = machine.client.exec(&exec(&argv, LOAD), &[])?;
     let said = said(&output);
