@@ -202,7 +202,15 @@ enum {
 	BATON_MEMBER_dentry__d_hash = 57,
 	BATON_MEMBER_xfs_inode__i_vnode = 58,
 	BATON_MEMBER_xfs_inode__i_pincount = 59,
-	BATON_MEMBER_COUNT = 60,
+	BATON_MEMBER_radix_tree_root__height = 60,
+	BATON_MEMBER_radix_tree_root__gfp_mask = 61,
+	BATON_MEMBER_radix_tree_root__rnode = 62,
+	BATON_MEMBER_radix_tree_node__height = 63,
+	BATON_MEMBER_radix_tree_node__count = 64,
+	BATON_MEMBER_radix_tree_node__slots = 65,
+	BATON_MEMBER_radix_tree_node__tags = 66,
+	BATON_MEMBER_radix_tree_node__SIZE_OF = 67,
+	BATON_MEMBER_COUNT = 68,
 };
 
 enum {

@@ -160,30 +160,30 @@ members! {
     INODE_I_GENERATION: "inode", ["i_generation"], [INTEGER], [4], required;
     /// State flags; an integer, an enum, or the only member of a struct.
     INODE_I_STATE: "inode", ["i_state.__state", "i_state"], [INTEGER], [4, 8], required;
-    /// Names.
-    INODE_I_DENTRY: "inode", ["i_dentry"], [HLIST], [8], required;
+    /// Names (a `list_head` before 3.6).
+    INODE_I_DENTRY: "inode", ["i_dentry"], [HLIST, LIST_HEAD], [8, 16], required;
     /// Size of the structure.
     INODE_SIZE_OF: "inode", [""], [SIZE_OF], [], required;
     /// The inode whose pages these are.
     ADDRESS_SPACE_HOST: "address_space", ["host"], [POINTER], [8], required;
     /// The page tree.
-    ADDRESS_SPACE_I_PAGES: "address_space", ["i_pages"], [STRUCT], [], required;
+    ADDRESS_SPACE_I_PAGES: "address_space", ["i_pages", "page_tree"], [STRUCT], [], required;
     /// Number of pages in the tree.
     ADDRESS_SPACE_NRPAGES: "address_space", ["nrpages"], [INTEGER], [8], required;
     /// First entry or node.
-    XARRAY_XA_HEAD: "xarray", ["xa_head"], [POINTER], [8], required;
+    XARRAY_XA_HEAD: "xarray", ["xa_head"], [POINTER], [8], optional;
     /// Flags; the marks of the whole tree are in the upper bits.
-    XARRAY_XA_FLAGS: "xarray", ["xa_flags"], [INTEGER], [4], required;
+    XARRAY_XA_FLAGS: "xarray", ["xa_flags"], [INTEGER], [4], optional;
     /// Log2 of the indices under one slot.
-    XA_NODE_SHIFT: "xa_node", ["shift"], [INTEGER], [1], required;
+    XA_NODE_SHIFT: "xa_node", ["shift"], [INTEGER], [1], optional;
     /// Slot in the parent.
-    XA_NODE_OFFSET: "xa_node", ["offset"], [INTEGER], [1], required;
+    XA_NODE_OFFSET: "xa_node", ["offset"], [INTEGER], [1], optional;
     /// Number of slots in use.
-    XA_NODE_COUNT: "xa_node", ["count"], [INTEGER], [1], required;
+    XA_NODE_COUNT: "xa_node", ["count"], [INTEGER], [1], optional;
     /// Entries.
-    XA_NODE_SLOTS: "xa_node", ["slots"], [ARRAY], [], required;
+    XA_NODE_SLOTS: "xa_node", ["slots"], [ARRAY], [], optional;
     /// Marks, a bitmap over the slots for each of three.
-    XA_NODE_MARKS: "xa_node", ["marks", "tags"], [ARRAY], [], required;
+    XA_NODE_MARKS: "xa_node", ["marks", "tags"], [ARRAY], [], optional;
     /// Flags of a page or of the first page of a folio.
     PAGE_FLAGS: "page", ["flags.f", "flags"], [INTEGER], [8], required;
     /// Address space the page belongs to.
@@ -207,7 +207,7 @@ members! {
     /// Name.
     DENTRY_D_NAME: "dentry", ["d_name", "__d_name"], [STRUCT], [16], required;
     /// Link in `i_dentry`.
-    DENTRY_D_ALIAS: "dentry", ["d_u.d_alias", "d_alias"], [HLIST], [16], required;
+    DENTRY_D_ALIAS: "dentry", ["d_u.d_alias", "d_alias"], [HLIST, LIST_HEAD], [16], required;
     /// Address of the name's bytes.
     QSTR_NAME: "qstr", ["name"], [POINTER], [8], required;
     /// Length of the name.
@@ -221,7 +221,7 @@ members! {
     /// Newest transaction that changed the inode.
     EXT4_INODE_INFO_I_SYNC_TID: "ext4_inode_info", ["i_sync_tid"], [INTEGER], [4], optional;
     /// Size of one element of `xa_node.slots` times their number is the array's size.
-    XA_NODE_SIZE_OF: "xa_node", [""], [SIZE_OF], [], required;
+    XA_NODE_SIZE_OF: "xa_node", [""], [SIZE_OF], [], optional;
     /// Access time, seconds (`struct timespec64` before the split).
     INODE_I_ATIME: "inode", ["i_atime_sec", "__i_atime", "i_atime"], [INTEGER, STRUCT], [8, 16], required;
     /// Modification time, seconds or `struct timespec64`.
@@ -250,6 +250,22 @@ members! {
     XFS_INODE_I_VNODE: "xfs_inode", ["i_vnode"], [STRUCT], [], optional;
     /// Changes of the inode that are not in the log on the disk (an `atomic_t`).
     XFS_INODE_I_PINCOUNT: "xfs_inode", ["i_pincount"], [STRUCT, INTEGER], [4], optional;
+    /// Levels of nodes below the root.
+    RADIX_TREE_ROOT_HEIGHT: "radix_tree_root", ["height"], [INTEGER], [4], optional;
+    /// Flags; the tags of the whole tree are in the upper bits.
+    RADIX_TREE_ROOT_GFP_MASK: "radix_tree_root", ["gfp_mask"], [INTEGER], [4], optional;
+    /// The only entry, or the topmost node's address + 1.
+    RADIX_TREE_ROOT_RNODE: "radix_tree_root", ["rnode"], [POINTER], [8], optional;
+    /// Levels of nodes from here down, this one included.
+    RADIX_TREE_NODE_HEIGHT: "radix_tree_node", ["height"], [INTEGER], [4], optional;
+    /// Number of slots in use.
+    RADIX_TREE_NODE_COUNT: "radix_tree_node", ["count"], [INTEGER], [4], optional;
+    /// Entries.
+    RADIX_TREE_NODE_SLOTS: "radix_tree_node", ["slots"], [ARRAY], [], optional;
+    /// Tags, a bitmap over the slots for each of three.
+    RADIX_TREE_NODE_TAGS: "radix_tree_node", ["tags"], [ARRAY], [], optional;
+    /// Size of the structure.
+    RADIX_TREE_NODE_SIZE_OF: "radix_tree_node", [""], [SIZE_OF], [], optional;
 }
 
 macro_rules! constants {
@@ -310,9 +326,9 @@ constants! {
     PAGECACHE_TAG_DIRTY: "", "PAGECACHE_TAG_DIRTY";
     /// Mark number of pages under writeback.
     PAGECACHE_TAG_WRITEBACK: "", "PAGECACHE_TAG_WRITEBACK";
-    /// Bit of mark 0 in `xa_flags`.
+    /// Bit of mark 0 in `xa_flags`; of tag 0 in `gfp_mask` of a radix tree (`__GFP_BITS_SHIFT`).
     XA_FLAGS_MARK_SHIFT: "", "XA_FLAGS_MARK_SHIFT";
-    /// Log2 of the slots of a node.
+    /// Log2 of the slots of a node; `RADIX_TREE_MAP_SHIFT` of a radix tree.
     XA_CHUNK_SHIFT: "", "XA_CHUNK_SHIFT";
     /// Log2 of the page size.
     PAGE_SHIFT: "", "PAGE_SHIFT";
@@ -340,8 +356,38 @@ open_int! {
         UNKNOWN = 0, "unknown";
         /// XArray (since 4.20).
         XARRAY = 1, "xarray";
-        /// Radix tree (before 4.20).
+        /// Radix tree whose nodes say their height (before 3.15).
         RADIX = 2, "radix tree";
+    }
+}
+
+impl PageTreeShape {
+    /// The members that a tree of this shape stands on; a kernel without one of them has another.
+    #[must_use]
+    pub const fn members(self) -> &'static [MemberId] {
+        match self {
+            Self::XARRAY => &[
+                MemberId::XARRAY_XA_HEAD,
+                MemberId::XARRAY_XA_FLAGS,
+                MemberId::XA_NODE_SHIFT,
+                MemberId::XA_NODE_OFFSET,
+                MemberId::XA_NODE_COUNT,
+                MemberId::XA_NODE_SLOTS,
+                MemberId::XA_NODE_MARKS,
+                MemberId::XA_NODE_SIZE_OF,
+            ],
+            Self::RADIX => &[
+                MemberId::RADIX_TREE_ROOT_HEIGHT,
+                MemberId::RADIX_TREE_ROOT_GFP_MASK,
+                MemberId::RADIX_TREE_ROOT_RNODE,
+                MemberId::RADIX_TREE_NODE_HEIGHT,
+                MemberId::RADIX_TREE_NODE_COUNT,
+                MemberId::RADIX_TREE_NODE_SLOTS,
+                MemberId::RADIX_TREE_NODE_TAGS,
+                MemberId::RADIX_TREE_NODE_SIZE_OF,
+            ],
+            _ => &[],
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The bounds need no guessing: distinct objects take distinct memory, so there are no more of
 //! them than fit into the memory of the 1st OS. A structure that claims more leads in circles.
 
-use handoff_abi::descriptor::MemberId;
+use handoff_abi::descriptor::{MemberId, PageTreeShape};
 
 use crate::address::ForeignVa;
 use crate::descriptor::Descriptor;
@@ -39,9 +39,13 @@ impl Budget {
             let size = descriptor.size_of(id).unwrap_or(1);
             memory.checked_div(size).unwrap_or(0)
         };
+        let node = match descriptor.page_tree_shape() {
+            PageTreeShape::RADIX => MemberId::RADIX_TREE_NODE_SIZE_OF,
+            _ => MemberId::XA_NODE_SIZE_OF,
+        };
         Self {
             inodes: fit(MemberId::INODE_SIZE_OF),
-            nodes: fit(MemberId::XA_NODE_SIZE_OF),
+            nodes: fit(node),
             pages: descriptor.frames(),
             aliases: ALIASES,
             path_depth: PATH_DEPTH,

@@ -86,6 +86,10 @@ pub enum Fault {
     Exceeded(Bound),
     /// A node whose shift does not fit its place in the tree.
     NodeShift(u8),
+    /// A node of a radix tree whose height does not fit its place.
+    NodeHeight(u32),
+    /// A root of a radix tree whose height no tree has, or not one with such a first entry.
+    TreeHeight(u32),
     /// A node that says it is in another slot of its parent.
     NodeOffset(u8),
     /// A node with more entries than slots.
@@ -147,6 +151,8 @@ impl Fault {
             Self::Cycle => "is part of a cycle",
             Self::Exceeded(_) => "exceeds what there can be",
             Self::NodeShift(_) => "has a shift that does not fit its place",
+            Self::NodeHeight(_) => "has a height that does not fit its place",
+            Self::TreeHeight(_) => "has an impossible height",
             Self::NodeOffset(_) => "is in another slot than it says",
             Self::NodeCount(_) => "has more entries than slots",
             Self::NodeEntry(_) => "has an impossible entry",
@@ -190,6 +196,7 @@ impl fmt::Display for Error {
             | Fault::NodeOffset(n)
             | Fault::NodeCount(n)
             | Fault::PageOrder(n) => write!(f, " ({n})"),
+            Fault::NodeHeight(n) | Fault::TreeHeight(n) => write!(f, " ({n})"),
             Fault::PageMapping(at)
             | Fault::SuperBlock(at)
             | Fault::Host(at)

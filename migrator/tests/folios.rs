@@ -178,7 +178,7 @@ fn blocks_of_a_page_that_is_not_up_to_date() {
         let (mapping, _) = migrator::objects::inode::Inode::new(view, ForeignVa::new(inode))
             .i_mapping()
             .unwrap();
-        let mut walk = migrator::walk::xarray::Walk::new(view);
+        let mut walk = migrator::walk::tree::Walk::new(view);
         walk.start(mapping.i_pages().unwrap(), &mut tree).unwrap();
         walk.next_entry(&mut tree).unwrap();
         walk.next_entry(&mut tree).unwrap().unwrap().pointer.raw()

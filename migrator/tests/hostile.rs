@@ -9,7 +9,8 @@
 mod common;
 
 use common::builder::{Entry, World, DIRTY, WRITEBACK};
-use common::layout::VMEMMAP_PA;
+use common::layout::{Options, RAM, VMEMMAP_PA};
+use common::old::RELEASES;
 use handoff_abi::descriptor::{ConstantId, MemberId};
 use migrator::address::ForeignVa;
 use migrator::descriptor::Descriptor;
@@ -22,8 +23,18 @@ use zerocopy::IntoBytes;
 const HEAP: u64 = 4 << 20;
 
 fn world(seed: u64) -> (World, u64) {
-    let mut w = World::new(seed);
-    w.journal(seed);
+    // A third of them with radix trees, of the old kernels or drawn.
+    let mut w = match (seed % 3, seed % 2) {
+        (0, 0) => World::of(RELEASES[(seed / 6 % 3) as usize].descriptor(RAM)),
+        (0, _) => World::with(Options::radix(seed)),
+        _ => World::new(seed),
+    };
+    // Radix trees have no large folios, the old kernels no journal.
+    let order = if w.is_radix() { 0 } else { 6 };
+    let ext4 = w.page.members[MemberId::EXT4_INODE_INFO_VFS_INODE.0 as usize].is_present();
+    if ext4 {
+        w.journal(seed);
+    }
     let up = ConstantId::PG_UPTODATE;
     let d: &[ConstantId] = &[up, ConstantId::PG_DIRTY];
     let dir = w.dentry(w.root, b"dir");
@@ -33,7 +44,7 @@ fn world(seed: u64) -> (World, u64) {
         w.name(inode, dir, b"file");
     }
     let inode = w.inode(4, 1 << 22);
-    let big = w.folio(inode, 64, 6, d);
+    let big = w.folio(inode, 64, order, d);
     let small = w.folio(inode, 3, 0, &[ConstantId::PG_DIRTY]);
     let entries = [
         Entry {
@@ -46,12 +57,14 @@ fn world(seed: u64) -> (World, u64) {
             index: 64,
             value: big,
             marks: WRITEBACK,
-            order: 6,
+            order,
         },
     ];
     w.tree(inode, &entries);
     w.name(inode, dir, b"big");
-    w.sync_tid(inode, seed + 1);
+    if ext4 {
+        w.sync_tid(inode, seed + 1);
+    }
     (w, inode)
 }
 

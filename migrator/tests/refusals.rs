@@ -9,12 +9,13 @@
 mod common;
 
 use common::builder::{World, DIRTY};
+use common::layout::Options;
 use handoff_abi::descriptor::{ConstantId, MemberId, PageTreeShape};
 use migrator::address::ForeignVa;
 use migrator::budget::Budget;
 use migrator::descriptor::{Descriptor, DescriptorError};
 use migrator::error::Fault;
-use migrator::files::{Path, Reason};
+use migrator::files::Path;
 use migrator::objects::dentry::path_of;
 use migrator::objects::inode::Inode;
 
@@ -74,16 +75,6 @@ fn names_that_lie() {
 
 #[test]
 fn shapes_are_refused_by_name() {
-    let (mut w, inode) = three(1);
-    w.page.shapes[0] = PageTreeShape::RADIX.0;
-    let (summary, sink) = w.migrate(false);
-    assert_eq!(summary.unwrap().lost, 3);
-    let expected = Fault::Shape {
-        shape: "radix tree",
-        value: 2,
-    };
-    assert!(matches!(sink.lost[1].2, Reason::Broken(e) if e.fault == expected));
-    assert!(inode != 0);
     let refused = |change: &mut dyn FnMut(&mut World)| {
         let mut w = World::new(4);
         change(&mut w);
@@ -95,6 +86,24 @@ fn shapes_are_refused_by_name() {
     {
         let error = refused(&mut |w| w.page.shapes[n] = 99);
         assert_eq!(error, DescriptorError::Shape { shape, value: 99 });
+    }
+    // A shape without the members it stands on.
+    for (shape, structure) in [
+        (PageTreeShape::RADIX, "radix_tree_root"),
+        (PageTreeShape::XARRAY, "xarray"),
+    ] {
+        let error = refused(&mut |w| {
+            let other = match shape {
+                PageTreeShape::RADIX => Options::new(4),
+                _ => Options::radix(4),
+            };
+            *w = World::with(other);
+            w.page.shapes[0] = shape.0;
+        });
+        assert!(
+            matches!(error, DescriptorError::Missing { structure: s, .. } if s == structure),
+            "{error}"
+        );
     }
     let absent = |w: &mut World, id: MemberId| w.page.members[id.0 as usize].kind = 0;
     assert!(matches!(

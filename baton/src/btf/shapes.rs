@@ -3,6 +3,7 @@
 use anyhow::Result;
 use handoff_abi::descriptor::{
     Kind, Member, MemberId, OrderShape, PageTreeShape, Shape, TimeShape, MAX_MEMBERS, MAX_SHAPES,
+    MEMBERS,
 };
 
 use super::is_kind;
@@ -14,7 +15,7 @@ pub(super) fn derive(
     members: &[Member; MAX_MEMBERS],
 ) -> Result<([u32; MAX_SHAPES], Vec<String>)> {
     let mut unknown = Vec::new();
-    let page_tree = page_tree(types, &mut unknown)?;
+    let page_tree = page_tree(types, members, &mut unknown)?;
     let order = order(members, &mut unknown);
     let time = time(types, members, &mut unknown)?;
     let mut shapes = [0; MAX_SHAPES];
@@ -46,19 +47,42 @@ fn type_name(types: &Types, structure: &str, path: &str) -> Result<String> {
     Ok(String::new())
 }
 
-/// [`Shape::PAGE_TREE`], by the type of `address_space.i_pages`.
-fn page_tree(types: &Types, unknown: &mut Vec<String>) -> Result<PageTreeShape> {
-    let name = type_name(types, "address_space", "i_pages")?;
-    Ok(match name.as_str() {
+/// [`Shape::PAGE_TREE`], by the type of `address_space.i_pages`, once `page_tree`. The name alone
+/// does not say it: radix trees had nodes of several forms.
+fn page_tree(
+    types: &Types,
+    members: &[Member; MAX_MEMBERS],
+    unknown: &mut Vec<String>,
+) -> Result<PageTreeShape> {
+    let mut name = type_name(types, "address_space", "i_pages")?;
+    if name.is_empty() {
+        name = type_name(types, "address_space", "page_tree")?;
+    }
+    let shape = match name.as_str() {
         "xarray" => PageTreeShape::XARRAY,
         "radix_tree_root" => PageTreeShape::RADIX,
         _ => {
             unknown.push(format!(
                 "page tree: address_space.i_pages is \"{name}\", not xarray or radix_tree_root"
             ));
-            PageTreeShape::UNKNOWN
+            return Ok(PageTreeShape::UNKNOWN);
         }
-    })
+    };
+    let specs = shape.members().iter().filter_map(|id| {
+        let absent = !of(members, *id).is_present();
+        MEMBERS.get(usize::from(id.0)).filter(|_| absent)
+    });
+    let missing: Vec<_> = specs
+        .map(|spec| format!("{}.{}", spec.structure, spec.path()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(shape);
+    }
+    unknown.push(format!(
+        "page tree: {name} of a form that is not known, without {}",
+        missing.join(", ")
+    ));
+    Ok(PageTreeShape::UNKNOWN)
 }
 
 /// [`Shape::ORDER`]: a byte of its own in the folio, else in the second page, else the lowest
@@ -114,7 +138,9 @@ fn time(
         }
     }
     names.retain(|name| !name.is_empty());
-    if structures && names.len() == times.len() && names.iter().all(|name| name == "timespec64") {
+    // On 64-bit machines struct timespec, which inodes had before 4.18, is the same.
+    let known = |name: &String| matches!(name.as_str(), "timespec64" | "timespec");
+    if structures && names.len() == times.len() && names.iter().all(known) {
         return Ok(TimeShape::TIMESPEC);
     }
     unknown.push(format!(

@@ -322,12 +322,54 @@ fn what_is_missing_or_of_another_kind_is_named_all_at_once() {
 }
 
 #[test]
+fn radix_trees_are_known_by_their_members() {
+    let old = [
+        (
+            "address_space",
+            "i_pages",
+            Change::Named("radix_tree_root", 16),
+        ),
+        ("inode", "i_dentry", Change::Be(Kind::LIST_HEAD, 16)),
+        ("dentry", "d_u.d_alias", Change::Be(Kind::LIST_HEAD, 16)),
+    ];
+    let without = ["xarray", "xa_node"];
+    let resolved = resolved(&kernel(&old, &without)).unwrap();
+    assert_eq!(shape(&resolved, Shape::PAGE_TREE), PageTreeShape::RADIX.0);
+    let names = at(&resolved, MemberId::INODE_I_DENTRY);
+    assert_eq!(Kind(names.kind), Kind::LIST_HEAD);
+    assert!(!at(&resolved, MemberId::XA_NODE_SLOTS).is_present());
+}
+
+#[test]
 fn unknown_shapes_are_refused_by_name() {
     let refuse = |changes: &[_]| format!("{:#}", resolved(&kernel(changes, &[])).unwrap_err());
     let tree = refuse(&[("address_space", "i_pages", Change::Named("maple_tree", 16))]);
     assert!(
         tree.contains("page tree") && tree.contains("maple_tree"),
         "{tree}"
+    );
+    // Nodes with a path or a shift in place of a height.
+    let nodes = refuse(&[
+        (
+            "address_space",
+            "i_pages",
+            Change::Named("radix_tree_root", 16),
+        ),
+        ("radix_tree_node", "height", Change::Omit),
+    ]);
+    assert!(
+        nodes.contains(
+            "radix_tree_root of a form that is not known, without radix_tree_node.height"
+        ),
+        "{nodes}"
+    );
+    let nodes = refuse(&[
+        ("xa_node", "shift", Change::Omit),
+        ("xa_node", "marks", Change::Omit),
+    ]);
+    assert!(
+        nodes.contains("without xa_node.shift, xa_node.marks"),
+        "{nodes}"
     );
     let order = refuse(&[
         ("folio", "_folio_order", Change::Omit),

@@ -82,10 +82,7 @@ fn check_members(page: &DescriptorPage) -> Check {
 fn check_shapes(page: &DescriptorPage) -> Check {
     let has = |id| member(page, id).is_some();
     let is = |id, kind: Kind| member(page, id).is_some_and(|member| member.kind == kind.0);
-    let tree = matches!(
-        PageTreeShape(shape(page, Shape::PAGE_TREE)),
-        PageTreeShape::XARRAY | PageTreeShape::RADIX
-    );
+    let tree = PageTreeShape(shape(page, Shape::PAGE_TREE)).members();
     let order = match OrderShape(shape(page, Shape::ORDER)) {
         OrderShape::SECOND_PAGE => has(MemberId::PAGE_COMPOUND_ORDER),
         OrderShape::FOLIO_BYTE => has(MemberId::FOLIO_ORDER),
@@ -111,7 +108,7 @@ fn check_shapes(page: &DescriptorPage) -> Check {
         _ => false,
     };
     for (known, which) in [
-        (tree, Shape::PAGE_TREE),
+        (!tree.is_empty(), Shape::PAGE_TREE),
         (order, Shape::ORDER),
         (time, Shape::TIME),
     ] {
@@ -123,7 +120,13 @@ fn check_shapes(page: &DescriptorPage) -> Check {
             });
         }
     }
-    Ok(())
+    match tree.iter().find(|id| !has(**id)) {
+        None => Ok(()),
+        Some(id) => Err(DescriptorError::Missing {
+            structure: super::structure(*id),
+            member: super::name(*id),
+        }),
+    }
 }
 
 fn hot(page: &DescriptorPage) -> Check<Hot> {
@@ -215,10 +218,17 @@ fn check_page_tree(page: &DescriptorPage, hot: &Hot) -> Check {
     let slots = 8_u32
         .checked_shl(u32::from(hot.xa_chunk_shift))
         .unwrap_or(0);
-    for (id, expected) in [
-        (MemberId::XA_NODE_SLOTS, slots),
-        (MemberId::XA_NODE_MARKS, 24),
-    ] {
+    let arrays = match PageTreeShape(shape(page, Shape::PAGE_TREE)) {
+        PageTreeShape::RADIX => [
+            (MemberId::RADIX_TREE_NODE_SLOTS, slots),
+            (MemberId::RADIX_TREE_NODE_TAGS, 24),
+        ],
+        _ => [
+            (MemberId::XA_NODE_SLOTS, slots),
+            (MemberId::XA_NODE_MARKS, 24),
+        ],
+    };
+    for (id, expected) in arrays {
         let size = member(page, id).map_or(0, |m| m.size);
         if size != expected {
             let (structure, member) = (super::structure(id), super::name(id));

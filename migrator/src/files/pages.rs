@@ -10,7 +10,7 @@ use crate::objects::address_space::AddressSpace;
 use crate::objects::buffer_head::Buffers;
 use crate::objects::page::Page;
 use crate::view::View;
-use crate::walk::xarray::{Entry, Passed, Walk};
+use crate::walk::tree::{Entry, Passed, Walk};
 
 /// What a walk over a file's pages found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

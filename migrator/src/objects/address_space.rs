@@ -1,12 +1,12 @@
 //! `struct address_space`.
 
-use handoff_abi::descriptor::{MemberId, PageTreeShape};
+use handoff_abi::descriptor::MemberId;
 
 use crate::address::ForeignVa;
 use crate::error::{Error, Fault};
 use crate::memory::ForeignMemory;
 use crate::view::View;
-use crate::walk::xarray::{self, Marks};
+use crate::walk::tree::{Marks, Tree};
 
 /// A `struct address_space`.
 pub struct AddressSpace<'v, M> {
@@ -57,29 +57,19 @@ impl<'v, M: ForeignMemory> AddressSpace<'v, M> {
     /// The marks of `i_pages` as a whole.
     ///
     /// # Errors
-    /// If they cannot be read, or the tree is of another shape than an xarray.
+    /// If they cannot be read, or the tree is of a shape that is not known.
     pub fn root_marks(&self) -> Result<Marks, Error> {
-        xarray::root_marks(self.view, self.i_pages()?)
+        self.i_pages()?.root_marks(self.view)
     }
 
-    /// Address of `i_pages`, an xarray.
+    /// `i_pages`.
     ///
     /// # Errors
-    /// If the tree is of another shape.
-    pub fn i_pages(&self) -> Result<ForeignVa, Error> {
-        let shape = self.view.descriptor().page_tree_shape();
-        match shape {
-            PageTreeShape::XARRAY => self
-                .view
-                .address_of(self.at, MemberId::ADDRESS_SPACE_I_PAGES),
-            // Radix trees keep their tags elsewhere and tell entries by other bits.
-            _ => {
-                let fault = Fault::Shape {
-                    shape: shape.text().unwrap_or("page tree"),
-                    value: shape.0,
-                };
-                Err(Error::new("address_space", self.at, fault))
-            }
-        }
+    /// If the tree is of a shape that is not known.
+    pub fn i_pages(&self) -> Result<Tree, Error> {
+        let at = self
+            .view
+            .address_of(self.at, MemberId::ADDRESS_SPACE_I_PAGES)?;
+        Tree::new(self.view, at)
     }
 }

@@ -1,6 +1,6 @@
 //! `struct inode`.
 
-use handoff_abi::descriptor::{MemberId, TimeShape};
+use handoff_abi::descriptor::{Kind, MemberId, TimeShape};
 
 use crate::address::ForeignVa;
 use crate::budget::{Budget, Remaining};
@@ -178,19 +178,21 @@ impl<'v, M: ForeignMemory> Inode<'v, M> {
         Ok((AddressSpace::new(self.view, mapping), mapping == own))
     }
 
-    /// The dentries of `i_dentry`.
+    /// The dentries of `i_dentry`: an `hlist_head`, before 3.6 a `list_head`.
     ///
     /// # Errors
     /// If the descriptor lacks the list.
     pub fn i_dentry(&self, budget: &Budget) -> Result<List<'v, M>, Error> {
-        let head = self.view.address_of(self.at, MemberId::INODE_I_DENTRY)?;
+        let id = MemberId::INODE_I_DENTRY;
+        let head = self.view.address_of(self.at, id)?;
         let bound = Remaining::new(u64::from(budget.aliases), Bound::Aliases);
-        Ok(List::new_hlist(
-            self.view,
-            head,
-            MemberId::DENTRY_D_ALIAS,
-            bound,
-        ))
+        let member = self.view.descriptor().member(id);
+        let new = if member.is_some_and(|member| member.kind == Kind::LIST_HEAD.0) {
+            List::new
+        } else {
+            List::new_hlist
+        };
+        Ok(new(self.view, head, MemberId::DENTRY_D_ALIAS, bound))
     }
 
     /// Whether `i_pincount` of the `xfs_inode` around this inode is not zero: it has changes that

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use handoff_abi::descriptor::{ConstantId, DescriptorPage, MemberId, OrderShape};
+use handoff_abi::descriptor::{ConstantId, DescriptorPage, Kind, MemberId, OrderShape};
 use handoff_abi::filesystem::FilesystemEntry;
 use migrator::budget::Budget;
 use migrator::descriptor::Descriptor;
@@ -11,15 +11,17 @@ use migrator::files::{migrate_files, Summary};
 use migrator::view::View;
 use zerocopy::FromZeros;
 
-use super::layout::{descriptor, Options, PAGE_OFFSET, PGD_PA, RAM, VMEMMAP, VMEMMAP_PA};
+use super::layout::{descriptor, Options, PAGE_OFFSET, PGD_PA, VMEMMAP, VMEMMAP_PA};
 use super::sink::Recorder;
 use super::FakeMemory;
 
 pub const MAGIC: u64 = 0xef53;
 pub const DIRTY: u8 = 1;
 pub const WRITEBACK: u8 = 2;
-const HEAP: u64 = 4 << 20;
-const FRAMES: u64 = 12 << 20;
+/// Bytes of a leaf of the page tables that map the memory map.
+const LEAF: u64 = 2 << 20;
+/// Bytes for all objects but pages.
+const HEAP: u64 = 8 << 20;
 
 pub struct World {
     pub page: Box<DescriptorPage>,
@@ -27,9 +29,13 @@ pub struct World {
     pub sb: u64,
     pub root: u64,
     heap: u64,
+    /// End of the heap.
+    first_frame: u64,
     frames: u64,
     last_link: u64,
 }
+
+const PAGE_SIZE: usize = MemberId::PAGE_SIZE_OF.0 as usize;
 
 /// What an entry of the tree looks like.
 #[derive(Clone, Copy)]
@@ -50,30 +56,45 @@ impl World {
     }
 
     pub fn with(o: Options) -> Self {
+        Self::of(descriptor(o))
+    }
+
+    /// With the offsets of `page`, and as much RAM as its direct map covers: page tables, memory
+    /// map, objects and frames, in this order.
+    pub fn of(page: Box<DescriptorPage>) -> Self {
+        let (ram, levels) = (
+            page.address_space.direct_map_size,
+            page.address_space.levels,
+        );
+        let memory_map = (ram >> 12) * u64::from(page.members[PAGE_SIZE].size);
+        let heap = VMEMMAP_PA + memory_map.next_multiple_of(LEAF);
         let memory = FakeMemory {
-            segments: vec![(0, vec![0; RAM as usize])],
+            segments: vec![(0, vec![0; ram as usize])],
             reads: Cell::new(0),
         };
         let mut w = Self {
-            page: descriptor(o),
+            page,
             memory,
             sb: 0,
             root: 0,
-            heap: HEAP,
-            frames: FRAMES,
+            heap,
+            first_frame: heap + HEAP,
+            frames: heap + HEAP,
             last_link: 0,
         };
-        // One 2 MiB leaf for the memory map.
         let mut table = PGD_PA;
-        for level in (1..o.levels).rev() {
+        for level in (1..levels).rev() {
             let index = (VMEMMAP >> (12 + 9 * level)) & 511;
             let next = table + 4096;
-            let entry = if level == 1 {
-                VMEMMAP_PA | 0x80 | 1
+            if level == 1 {
+                for n in 0..memory_map.div_ceil(LEAF) {
+                    let entry = (VMEMMAP_PA + n * LEAF) | 0x80 | 1;
+                    w.memory
+                        .write(table + (index + n) * 8, &entry.to_le_bytes());
+                }
             } else {
-                next | 1
-            };
-            w.memory.write(table + index * 8, &entry.to_le_bytes());
+                w.memory.write(table + index * 8, &(next | 1).to_le_bytes());
+            }
             table = next;
         }
         w.sb = w.alloc();
@@ -89,7 +110,7 @@ impl World {
 
     pub fn alloc(&mut self) -> u64 {
         self.heap += 4096;
-        assert!(self.heap < FRAMES);
+        assert!(self.heap < self.first_frame);
         va(self.heap)
     }
 
@@ -133,6 +154,11 @@ impl World {
             self.set(inode, id, value);
         }
         self.set(data, MemberId::ADDRESS_SPACE_HOST, inode);
+        if self.has_list_of_names() {
+            let head = self.at(inode, MemberId::INODE_I_DENTRY);
+            self.poke(head, head);
+            self.poke(head + 8, head);
+        }
         let link = self.at(inode, MemberId::INODE_I_SB_LIST);
         self.poke(self.last_link, link);
         self.last_link = link;
@@ -172,8 +198,19 @@ impl World {
     pub fn name(&mut self, inode: u64, parent: u64, name: &[u8]) -> u64 {
         let dentry = self.dentry(parent, name);
         let alias = self.at(dentry, MemberId::DENTRY_D_ALIAS);
-        self.set(inode, MemberId::INODE_I_DENTRY, alias);
+        let head = self.at(inode, MemberId::INODE_I_DENTRY);
+        if self.has_list_of_names() {
+            self.poke(alias, head);
+            self.poke(alias + 8, head);
+        }
+        self.poke(head, alias);
         dentry
+    }
+
+    /// Whether `i_dentry` is a `list_head`.
+    fn has_list_of_names(&self) -> bool {
+        let member = self.page.members[MemberId::INODE_I_DENTRY.0 as usize];
+        member.kind == Kind::LIST_HEAD.0
     }
 
     pub fn data(&self, inode: u64) -> u64 {

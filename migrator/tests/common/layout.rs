@@ -24,6 +24,7 @@ pub struct Options {
     pub time: TimeShape,
     pub levels: u64,
     pub chunk_shift: u64,
+    pub tree: PageTreeShape,
 }
 
 impl Options {
@@ -38,6 +39,16 @@ impl Options {
             time: [TimeShape::SPLIT, TimeShape::TIMESPEC][(seed % 2) as usize],
             levels: 4 + seed % 2,
             chunk_shift: 6,
+            tree: PageTreeShape::XARRAY,
+        }
+    }
+
+    /// With radix trees, where there are no large folios in the page cache.
+    pub fn radix(seed: u64) -> Self {
+        Self {
+            order: OrderShape::NONE,
+            tree: PageTreeShape::RADIX,
+            ..Self::new(seed)
         }
     }
 }
@@ -45,11 +56,13 @@ impl Options {
 /// Structures in an order in which what is embedded comes first.
 const STRUCTURES: &[&str] = &[
     "xarray",
+    "radix_tree_root",
     "address_space",
     "qstr",
     "inode",
     "dentry",
     "xa_node",
+    "radix_tree_node",
     "super_block",
     "journal_s",
     "ext4_sb_info",
@@ -65,25 +78,34 @@ pub fn descriptor(o: Options) -> Box<DescriptorPage> {
     page.member_count = MEMBER_COUNT as u32;
     page.constant_count = CONSTANT_COUNT as u32;
     let mut sizes = std::collections::HashMap::new();
-    for structure in STRUCTURES {
+    let other: &[&str] = match o.tree {
+        PageTreeShape::RADIX => &["xarray", "xa_node"],
+        _ => &["radix_tree_root", "radix_tree_node"],
+    };
+    for structure in STRUCTURES.iter().filter(|s| !other.contains(s)) {
         let size = lay_out(&mut page, structure, &mut lot, &sizes, o);
         sizes.insert(*structure, size);
     }
-    page.shapes[0] = PageTreeShape::XARRAY.0;
+    page.shapes[0] = o.tree.0;
     page.shapes[1] = o.order.0;
     page.shapes[2] = o.time.0;
     constants(&mut page, &mut lot, o);
+    address_space(&mut page, RAM, o.levels);
+    page
+}
+
+/// So much RAM, mapped as everywhere in these tests.
+pub fn address_space(page: &mut DescriptorPage, ram: u64, levels: u64) {
     let a = &mut page.address_space;
     a.page_offset_base = PAGE_OFFSET;
-    a.direct_map_size = RAM;
+    a.direct_map_size = ram;
     a.vmemmap_base = VMEMMAP;
     a.kernel_map = KERNEL_MAP;
     a.kernel_map_size = 1 << 30;
     a.phys_base = 0u64.wrapping_sub(0x100_0000);
     a.pgd = PGD_PA;
-    a.levels = o.levels;
+    a.levels = levels;
     a.pte_mask = 0x000f_ffff_ffff_f000;
-    page
 }
 
 fn lay_out(
@@ -117,18 +139,21 @@ fn lay_out(
         } else if id == MemberId::INODE_I_DATA {
             size = sizes["address_space"];
         } else if id == MemberId::ADDRESS_SPACE_I_PAGES {
-            size = sizes["xarray"];
+            size = match o.tree {
+                PageTreeShape::RADIX => sizes["radix_tree_root"],
+                _ => sizes["xarray"],
+            };
         } else if id == MemberId::EXT4_INODE_INFO_VFS_INODE {
             size = sizes["inode"];
-        } else if id == MemberId::XA_NODE_SLOTS {
+        } else if [MemberId::XA_NODE_SLOTS, MemberId::RADIX_TREE_NODE_SLOTS].contains(&id) {
             size = 8 << o.chunk_shift;
-        } else if id == MemberId::XA_NODE_MARKS {
+        } else if [MemberId::XA_NODE_MARKS, MemberId::RADIX_TREE_NODE_TAGS].contains(&id) {
             size = 24;
         }
         if kind == Kind::SIZE_OF {
             continue;
         }
-        let small = ["page", "xarray", "qstr"].contains(&structure);
+        let small = ["page", "xarray", "radix_tree_root", "qstr"].contains(&structure);
         at = at.next_multiple_of(8) + 8 * lot.below(if small { 1 } else { 4 }) as u32;
         let mut offset = at;
         if structure == "folio" {

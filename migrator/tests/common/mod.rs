@@ -12,6 +12,7 @@
 
 pub mod builder;
 pub mod layout;
+pub mod old;
 pub mod sink;
 pub mod tree;
 

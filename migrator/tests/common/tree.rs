@@ -1,13 +1,14 @@
 //! Builds page trees as the kernel would.
 
-use handoff_abi::descriptor::{ConstantId, MemberId};
+use handoff_abi::descriptor::{ConstantId, MemberId, PageTreeShape};
 
 use super::builder::{Entry, World, DIRTY, WRITEBACK};
 
 impl World {
     /// Builds the page tree of `inode` and sets `nrpages` to the pages that `entries` cover.
+    /// Gives the topmost node, or the only entry.
     pub fn tree(&mut self, inode: u64, entries: &[Entry]) -> u64 {
-        let xarray = self.at(self.data(inode), MemberId::ADDRESS_SPACE_I_PAGES);
+        let root = self.at(self.data(inode), MemberId::ADDRESS_SPACE_I_PAGES);
         let pages = entries
             .iter()
             .filter(|e| e.value & 3 == 0)
@@ -22,32 +23,50 @@ impl World {
                 flags |= 1 << (shift + self.constant(id));
             }
         }
-        self.set(xarray, MemberId::XARRAY_XA_FLAGS, flags);
         let single = entries.len() == 1 && entries[0].index == 0 && entries[0].order == 0;
         let chunk = self.constant(ConstantId::XA_CHUNK_SHIFT) as u32;
-        let head = if entries.is_empty() {
-            0
-        } else if single {
-            entries[0].value
-        } else {
-            let last = entries
-                .iter()
-                .map(|e| e.index + (1 << e.order) - 1)
-                .max()
-                .unwrap();
+        let (mut top, mut height) = (0, 0);
+        if single {
+            top = entries[0].value;
+        } else if !entries.is_empty() {
+            let ends = entries.iter().map(|e| e.index + (1 << e.order) - 1);
+            let last = ends.max().unwrap();
             let mut shift = 0;
             while last >> (shift + chunk) != 0 {
                 shift += chunk;
             }
-            self.node(entries, 0, shift, 0, chunk) | 2
-        };
-        self.set(xarray, MemberId::XARRAY_XA_HEAD, head);
-        head & !3
+            top = self.node(entries, 0, shift, 0, chunk);
+            height = shift / chunk + 1;
+        }
+        if self.is_radix() {
+            let indirect = u64::from(height > 0);
+            self.set(root, MemberId::RADIX_TREE_ROOT_HEIGHT, height.into());
+            self.set(root, MemberId::RADIX_TREE_ROOT_GFP_MASK, flags);
+            self.set(root, MemberId::RADIX_TREE_ROOT_RNODE, top | indirect);
+        } else {
+            let internal = if height > 0 { 2 } else { 0 };
+            self.set(root, MemberId::XARRAY_XA_FLAGS, flags);
+            self.set(root, MemberId::XARRAY_XA_HEAD, top | internal);
+        }
+        top
+    }
+
+    pub fn is_radix(&self) -> bool {
+        self.page.shapes[0] == PageTreeShape::RADIX.0
     }
 
     fn node(&mut self, entries: &[Entry], base: u64, shift: u32, offset: u64, chunk: u32) -> u64 {
         let node = self.alloc();
-        let slots = self.at(node, MemberId::XA_NODE_SLOTS);
+        let radix = self.is_radix();
+        let (slots, bitmaps) = if radix {
+            (
+                MemberId::RADIX_TREE_NODE_SLOTS,
+                MemberId::RADIX_TREE_NODE_TAGS,
+            )
+        } else {
+            (MemberId::XA_NODE_SLOTS, MemberId::XA_NODE_MARKS)
+        };
+        let (slots, bitmaps) = (self.at(node, slots), self.at(node, bitmaps));
         let (mut marks, mut count) = ([0_u64; 3], 0);
         for slot in 0..1_u64 << chunk {
             let start = base + (slot << shift);
@@ -61,7 +80,7 @@ impl World {
                 continue;
             };
             let value = if first.order < shift {
-                self.node(&here, start, shift - chunk, slot, chunk) | 2
+                self.node(&here, start, shift - chunk, slot, chunk) | if radix { 0 } else { 2 }
             } else if first.index == start {
                 first.value
             } else {
@@ -77,8 +96,13 @@ impl World {
             self.poke(slots + slot * 8, value);
         }
         for (n, mark) in marks.iter().enumerate() {
-            let at = self.at(node, MemberId::XA_NODE_MARKS) + 8 * n as u64;
-            self.poke(at, *mark);
+            self.poke(bitmaps + 8 * n as u64, *mark);
+        }
+        if radix {
+            let height = u64::from(shift / chunk) + 1;
+            self.set(node, MemberId::RADIX_TREE_NODE_HEIGHT, height);
+            self.set(node, MemberId::RADIX_TREE_NODE_COUNT, count);
+            return node;
         }
         self.set(node, MemberId::XA_NODE_SHIFT, shift.into());
         self.set(node, MemberId::XA_NODE_OFFSET, offset);

@@ -1,18 +1,11 @@
 //! What slots hold, and what marks say.
 
-use handoff_abi::descriptor::MemberId;
-
 use crate::address::ForeignVa;
-use crate::error::Error;
-use crate::memory::ForeignMemory;
-use crate::view::View;
 
-/// Internal entries up to here are not nodes.
-const MAX_SPECIAL: u64 = 4096;
 /// Pages of the largest file: `MAX_LFS_FILESIZE`.
 const MAX_INDEX: u64 = 1 << 51;
 
-/// Marks of an entry or of a whole tree, by what the page cache uses them for.
+/// Marks (tags, in a radix tree) of an entry or of a whole tree, by what the page cache uses them for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Marks {
@@ -56,40 +49,14 @@ pub struct Passed {
 /// What a slot holds.
 pub(super) enum Slot {
     Empty,
+    /// An object of the tree's user.
     Pointer(ForeignVa),
+    /// A shadow or a swap entry.
     Value,
     Node(ForeignVa),
-    Sibling,
     Placeholder,
-}
-
-pub(super) fn classify(entry: u64) -> Slot {
-    match entry {
-        0 => Slot::Empty,
-        e if e & 1 == 1 => Slot::Value,
-        e if e & 3 != 2 => Slot::Pointer(ForeignVa::new(e)),
-        e if e > MAX_SPECIAL => Slot::Node(ForeignVa::new(e & !3)),
-        // xa_mk_internal(n) is n << 2 | 2; siblings are the numbers of slots.
-        e if e >> 2 < 64 => Slot::Sibling,
-        _ => Slot::Placeholder,
-    }
-}
-
-/// The marks of the tree at `xarray` as a whole: set if any entry has them.
-///
-/// # Errors
-/// If `xa_flags` cannot be read.
-pub fn root_marks<M: ForeignMemory>(view: &View<'_, M>, xarray: ForeignVa) -> Result<Marks, Error> {
-    let hot = view.descriptor().hot();
-    let flags = view.read_integer(xarray, MemberId::XARRAY_XA_FLAGS)?;
-    let is_set = |mark: u32| {
-        let bit = hot.xa_flags_mark_shift.saturating_add(mark);
-        flags.checked_shr(bit).unwrap_or(0) & 1 == 1
-    };
-    Ok(Marks {
-        dirty: is_set(hot.mark_dirty),
-        writeback: is_set(hot.mark_writeback),
-    })
+    /// What cannot be there.
+    Stray,
 }
 
 /// First index of a slot; `None` beyond the largest file.

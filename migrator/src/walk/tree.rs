@@ -1,16 +1,17 @@
-//! `struct xarray`, as the page cache uses it.
+//! The page tree of a file, in each of its [shapes](PageTreeShape): nodes with a power of two of
+//! slots, a bitmap over the slots for each mark, pages below the lowest.
 //!
-//! An entry is told by its two lowest bits: a pointer (00), a value (x1: the shadow of an evicted
-//! page, a swap entry), or internal (10): a node, a sibling of an entry to its left, or a
-//! placeholder. A tree of one entry has no node: `xa_head` is the entry, and its marks are only
-//! in `xa_flags`. Source: `include/linux/xarray.h`, `lib/xarray.c`.
+//! What the root looks like, by what an entry is told, and how a node says its place differ:
+//! [`xarray`], [`radix`]. The way down and along is the same.
 //!
 //! A node's shift must be its parent's less one chunk, so no walk goes deeper than the root's
 //! shift allows, whatever the pointers say; the number of nodes is bounded by the budget.
 
 mod entry;
+mod radix;
+mod xarray;
 
-use handoff_abi::descriptor::MemberId;
+use handoff_abi::descriptor::{MemberId, PageTreeShape};
 use zerocopy::IntoBytes;
 
 use crate::address::ForeignVa;
@@ -19,15 +20,121 @@ use crate::error::{Bound, Error, Fault};
 use crate::memory::ForeignMemory;
 use crate::view::View;
 
-use entry::{classify, index_of, Slot};
-pub use entry::{root_marks, Entry, Marks, Passed};
+use entry::{index_of, Slot};
+pub use entry::{Entry, Marks, Passed};
 
 /// Levels of the deepest tree: 64 index bits, 6 a level.
 pub const MAX_DEPTH: usize = 11;
 /// Slots of the largest node.
 const MAX_SLOTS: usize = 64;
 
-const NODE: &str = "xa_node";
+/// The shapes that are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Xarray,
+    Radix,
+}
+
+impl Form {
+    /// C name of a node.
+    const fn node(self) -> &'static str {
+        match self {
+            Self::Xarray => "xa_node",
+            Self::Radix => "radix_tree_node",
+        }
+    }
+
+    const fn count(self) -> MemberId {
+        match self {
+            Self::Xarray => MemberId::XA_NODE_COUNT,
+            Self::Radix => MemberId::RADIX_TREE_NODE_COUNT,
+        }
+    }
+
+    const fn slots(self) -> MemberId {
+        match self {
+            Self::Xarray => MemberId::XA_NODE_SLOTS,
+            Self::Radix => MemberId::RADIX_TREE_NODE_SLOTS,
+        }
+    }
+
+    const fn marks(self) -> MemberId {
+        match self {
+            Self::Xarray => MemberId::XA_NODE_MARKS,
+            Self::Radix => MemberId::RADIX_TREE_NODE_TAGS,
+        }
+    }
+
+    /// What holds the marks of the whole tree.
+    const fn root_flags(self) -> MemberId {
+        match self {
+            Self::Xarray => MemberId::XARRAY_XA_FLAGS,
+            Self::Radix => MemberId::RADIX_TREE_ROOT_GFP_MASK,
+        }
+    }
+
+    fn classify(self, entry: u64, shift: u8) -> Slot {
+        match self {
+            Self::Xarray => xarray::classify(entry),
+            Self::Radix => radix::classify(entry, shift),
+        }
+    }
+}
+
+/// A tree: where its root is, and of which shape it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree {
+    at: ForeignVa,
+    form: Form,
+}
+
+impl Tree {
+    /// The one at `at`, by the descriptor's shape.
+    ///
+    /// # Errors
+    /// [`Fault::Shape`] if the shape is not known.
+    pub fn new<M: ForeignMemory>(view: &View<'_, M>, at: ForeignVa) -> Result<Self, Error> {
+        let shape = view.descriptor().page_tree_shape();
+        let form = match shape {
+            PageTreeShape::XARRAY => Form::Xarray,
+            PageTreeShape::RADIX => Form::Radix,
+            _ => {
+                let fault = Fault::Shape {
+                    shape: shape.text().unwrap_or("page tree"),
+                    value: shape.0,
+                };
+                return Err(Error::new("address_space", at, fault));
+            }
+        };
+        Ok(Self { at, form })
+    }
+
+    /// The marks of the tree as a whole: set if any entry has them.
+    ///
+    /// # Errors
+    /// If the root cannot be read.
+    pub fn root_marks<M: ForeignMemory>(&self, view: &View<'_, M>) -> Result<Marks, Error> {
+        let hot = view.descriptor().hot();
+        let flags = view.read_integer(self.at, self.form.root_flags())?;
+        let is_set = |mark: u32| {
+            let bit = hot.xa_flags_mark_shift.saturating_add(mark);
+            flags.checked_shr(bit).unwrap_or(0) & 1 == 1
+        };
+        Ok(Marks {
+            dirty: is_set(hot.mark_dirty),
+            writeback: is_set(hot.mark_writeback),
+        })
+    }
+}
+
+/// Where a node hangs.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At the root, which says how high the tree is if it is a radix tree.
+    Root { height: u32 },
+    /// In a slot of a node whose shift is `above`.
+    Child { above: u8, slot: u8 },
+}
 
 /// A node on the way down.
 #[derive(Clone, Copy)]
@@ -44,9 +151,10 @@ struct Frame {
     writeback: u64,
 }
 
-/// The entries of an xarray in ascending order.
+/// The entries of a tree in ascending order.
 pub struct Walk<'v, M> {
     view: &'v View<'v, M>,
+    form: Form,
     /// The only entry of a tree without nodes.
     single: Option<Entry>,
     frames: heapless::Vec<Frame, MAX_DEPTH>,
@@ -61,6 +169,7 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
     pub const fn new(view: &'v View<'v, M>) -> Self {
         Self {
             view,
+            form: Form::Xarray,
             single: None,
             frames: heapless::Vec::new(),
             leaf: [0; MAX_SLOTS],
@@ -71,34 +180,32 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
         }
     }
 
-    /// Starts at the root of the tree at `xarray`.
+    /// Starts at the root of `tree`.
     ///
     /// # Errors
-    /// If the root cannot be read or is not a node.
-    pub fn start(&mut self, xarray: ForeignVa, budget: &mut TreeBudget) -> Result<(), Error> {
+    /// If the root cannot be read or believed.
+    pub fn start(&mut self, tree: Tree, budget: &mut TreeBudget) -> Result<(), Error> {
         self.frames.clear();
         self.single = None;
-        let head = self
-            .view
-            .read_pointer(xarray, MemberId::XARRAY_XA_HEAD)?
-            .raw();
-        match classify(head) {
-            Slot::Empty => {}
+        self.form = tree.form;
+        let (slot, place) = match tree.form {
+            Form::Xarray => xarray::root(self.view, tree.at)?,
+            Form::Radix => radix::root(self.view, tree.at)?,
+        };
+        match slot {
             Slot::Pointer(pointer) => {
-                let marks = root_marks(self.view, xarray)?;
                 self.single = Some(Entry {
                     index: 0,
                     pointer,
-                    marks,
+                    marks: tree.root_marks(self.view)?,
                     span: 1,
                 });
             }
             Slot::Value => self.passed.values = 1,
             Slot::Placeholder => self.passed.placeholders = 1,
-            Slot::Node(node) => self.enter(node, 0, None, budget)?,
-            Slot::Sibling => {
-                return Err(Error::new("xarray", xarray, Fault::NodeEntry(head)));
-            }
+            Slot::Node(node) => self.enter(node, 0, place, budget)?,
+            // What cannot be there was refused with the root.
+            Slot::Empty | Slot::Stray => {}
         }
         Ok(())
     }
@@ -122,8 +229,8 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
             let Some(frame) = self.frames.last().copied() else {
                 return Ok(None);
             };
-            let error = |fault| Error::new(NODE, frame.node, fault);
-            match classify(entry) {
+            let error = |fault| Error::new(self.form.node(), frame.node, fault);
+            match self.form.classify(entry, frame.shift) {
                 Slot::Empty => {}
                 Slot::Pointer(pointer) => {
                     let index = index_of(frame.base, frame.shift, slot)
@@ -152,10 +259,13 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
                 Slot::Node(node) => {
                     let base = index_of(frame.base, frame.shift, slot)
                         .ok_or_else(|| error(Fault::Index(entry)))?;
-                    self.enter(node, base, Some((frame.shift, slot)), budget)?;
+                    let place = Place::Child {
+                        above: frame.shift,
+                        slot,
+                    };
+                    self.enter(node, base, place, budget)?;
                 }
-                // A sibling of nothing to its left.
-                Slot::Sibling => return Err(error(Fault::NodeEntry(entry))),
+                Slot::Stray => return Err(error(Fault::NodeEntry(entry))),
             }
         }
         Ok(None)
@@ -183,10 +293,14 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
     }
 
     /// Passes over the siblings of the entry in `slot`, and says how many indices it covers.
+    /// In a radix tree an entry has none.
     fn pass_siblings(&mut self, slot: u8) -> Result<u64, Error> {
-        let slots = self.slots();
-        let sibling = (u64::from(slot) << 2) | 2;
         let mut covered = 1_u64;
+        if self.form == Form::Radix {
+            return Ok(covered);
+        }
+        let slots = self.slots();
+        let sibling = xarray::sibling_of(slot);
         let Some(mut frame) = self.frames.last().copied() else {
             return Ok(covered);
         };
@@ -218,45 +332,33 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
         }
         let at = self
             .view
-            .address_of(frame.node, MemberId::XA_NODE_SLOTS)?
+            .address_of(frame.node, self.form.slots())?
             .checked_add(u64::from(slot) << 3)
-            .ok_or(Error::new(NODE, frame.node, Fault::Wraps))?;
-        self.view.read_u64(NODE, at)
+            .ok_or(Error::new(self.form.node(), frame.node, Fault::Wraps))?;
+        self.view.read_u64(self.form.node(), at)
     }
 
-    /// Goes down into `node`, the child in a parent's (shift, slot), or the root.
+    /// Goes down into `node`.
     fn enter(
         &mut self,
         node: ForeignVa,
         base: u64,
-        parent: Option<(u8, u8)>,
+        place: Place,
         budget: &mut TreeBudget,
     ) -> Result<(), Error> {
-        let error = |fault| Error::new(NODE, node, fault);
-        budget.nodes.take(1, NODE, node)?;
+        let name = self.form.node();
+        let error = |fault| Error::new(name, node, fault);
+        budget.nodes.take(1, name, node)?;
         if !node.is_aligned(8) {
             return Err(error(Fault::Misaligned));
         }
-        let chunk = self.view.descriptor().hot().xa_chunk_shift;
-        let [shift, offset, count] = [
-            MemberId::XA_NODE_SHIFT,
-            MemberId::XA_NODE_OFFSET,
-            MemberId::XA_NODE_COUNT,
-        ]
-        .map(|id| self.view.read_integer(node, id));
-        let byte = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
-        let (shift, offset, count) = (byte(shift?), byte(offset?), byte(count?));
-        let fits = match parent {
-            Some((above, _)) => above.checked_sub(chunk) == Some(shift),
-            None => shift < 64 && shift.checked_rem(chunk) == Some(0),
+        let shift = match self.form {
+            Form::Xarray => xarray::shift(self.view, node, place)?,
+            Form::Radix => radix::shift(self.view, node, place)?,
         };
-        if !fits {
-            return Err(error(Fault::NodeShift(shift)));
-        }
-        if parent.is_some_and(|(_, slot)| slot != offset) {
-            return Err(error(Fault::NodeOffset(offset)));
-        }
-        if count > self.slots() {
+        let count = self.view.read_integer(node, self.form.count())?;
+        if count > u64::from(self.slots()) {
+            let count = u8::try_from(count).unwrap_or(u8::MAX);
             return Err(error(Fault::NodeCount(count)));
         }
         let frame = self.read_frame(node, base, shift)?;
@@ -270,8 +372,8 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
         let view = self.view;
         let hot = view.descriptor().hot();
         let mut marks = [0_u64; 3];
-        let at = view.address_of(node, MemberId::XA_NODE_MARKS)?;
-        view.read(NODE, at, marks.as_mut_bytes())?;
+        let at = view.address_of(node, self.form.marks())?;
+        view.read(self.form.node(), at, marks.as_mut_bytes())?;
         let mark = |number: u32| {
             usize::try_from(number)
                 .ok()
@@ -281,10 +383,10 @@ impl<'v, M: ForeignMemory> Walk<'v, M> {
         };
         let (dirty, writeback) = (mark(hot.mark_dirty), mark(hot.mark_writeback));
         if shift == 0 {
-            let at = view.address_of(node, MemberId::XA_NODE_SLOTS)?;
+            let at = view.address_of(node, self.form.slots())?;
             let count = usize::from(self.slots());
             if let Some(slots) = self.leaf.get_mut(..count) {
-                view.read(NODE, at, slots.as_mut_bytes())?;
+                view.read(self.form.node(), at, slots.as_mut_bytes())?;
             }
         }
         Ok(Frame {
