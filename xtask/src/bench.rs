@@ -5,6 +5,7 @@ use anyhow::{ensure, Context, Result};
 use crate::{images, userland};
 
 mod handover;
+mod paper;
 
 pub use handover::mebibytes;
 
@@ -27,6 +28,9 @@ enum What {
         #[arg(default_value = "6.1")]
         specs: Vec<String>,
     },
+    /// The migration of 16 to 128 MiB out of images of 2.6.38, 3.0 and 3.4, beside the paper's
+    /// figures and memcpy; the last line is `ratio N`
+    Paper,
 }
 
 /// Runs the command.
@@ -34,6 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Handover(args) => handover::run(args),
         What::Migrate { specs } => migrate(specs),
+        What::Paper => paper::run(),
     }
 }
 

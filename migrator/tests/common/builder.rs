@@ -219,6 +219,21 @@ impl World {
 
     /// A page or folio of `inode` at `index`, its memory filled with what [`fill`] says.
     pub fn folio(&mut self, inode: u64, index: u64, order: u32, flags: &[ConstantId]) -> u64 {
+        let (page, pa) = self.bare_folio(inode, index, order, flags);
+        for n in 0..1 << order {
+            self.memory.write(pa + n * 4096, &fill(index + n));
+        }
+        page
+    }
+
+    /// The same with its memory left as it is, and the address of that.
+    pub fn bare_folio(
+        &mut self,
+        inode: u64,
+        index: u64,
+        order: u32,
+        flags: &[ConstantId],
+    ) -> (u64, u64) {
         let size = 4096 << order;
         let pa = self.frames.next_multiple_of(size);
         // A frame is left out between two folios, but for every third: runs of both kinds.
@@ -229,9 +244,6 @@ impl World {
             } else {
                 4096
             };
-        for n in 0..1 << order {
-            self.memory.write(pa + n * 4096, &fill(index + n));
-        }
         let mut bits = if order > 0 {
             1 << self.constant(ConstantId::PG_HEAD)
         } else {
@@ -255,7 +267,7 @@ impl World {
                 _ => self.set(page, MemberId::FOLIO_FLAGS_1, 0xab00 | u64::from(order)),
             }
         }
-        VMEMMAP + offset
+        (VMEMMAP + offset, pa)
     }
 
     /// A file of single pages: each index with its flags and marks.

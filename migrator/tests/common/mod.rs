@@ -13,6 +13,7 @@
 pub mod builder;
 pub mod layout;
 pub mod old;
+pub mod paper;
 pub mod sink;
 pub mod tree;
 
