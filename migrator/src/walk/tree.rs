@@ -2,7 +2,7 @@
 //! slots, a bitmap over the slots for each mark, pages below the lowest.
 //!
 //! What the root looks like, by what an entry is told, and how a node says its place differ:
-//! [`xarray`], [`radix`]. The way down and along is the same.
+//! `xarray`, `radix`. The way down and along is the same.
 //!
 //! A node's shift must be its parent's less one chunk, so no walk goes deeper than the root's
 //! shift allows, whatever the pointers say; the number of nodes is bounded by the budget.
