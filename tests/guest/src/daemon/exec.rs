@@ -15,7 +15,7 @@ use crate::frame::{self, Answer, Exec, Kind};
 
 /// How long to wait, after the command has exited, for output that a process it
 /// left behind still holds open.
-const LINGER: Duration = Duration::from_millis(300);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What the threads around a command report.
 enum Event {
