@@ -39,9 +39,13 @@ static u8 *baton_out_va(u64 pa)
 	return baton_out.partition.va + (pa - baton_out.partition.base);
 }
 
+/* By the frequency that was measured at load: what this kernel believes may be wrong. */
 static u64 baton_ms_to_tsc(u32 ms)
 {
-	return (u64)ms * tsc_khz;
+	struct baton_timeline_page *timeline =
+		(void *)(baton_out.region + BATON_TIMELINE_OFFSET);
+
+	return ms * READ_ONCE(timeline->tsc_khz);
 }
 
 static void baton_park_self(const struct baton_stop_plan *plan)

@@ -33,5 +33,6 @@ pub mod report;
 pub mod sysfs;
 pub mod system;
 pub mod takeover;
+pub mod tsc;
 pub mod unload;
 pub mod update;

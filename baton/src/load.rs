@@ -14,6 +14,7 @@ use crate::memory_blocks::Blocks;
 use crate::module_file;
 use crate::region::Region;
 use crate::system::SystemSnapshot;
+use crate::tsc;
 use anyhow::{bail, ensure, Context, Result};
 use drivers::build_initramfs;
 use handoff_abi::filesystem::FilesystemFlags;
@@ -60,7 +61,8 @@ pub fn run(options: &Options) -> Result<()> {
     }))?;
     module_file::ensure_loaded()?;
     let device = Device::open()?;
-    let info = device.info()?;
+    let mut info = device.info()?;
+    let clock = tsc::Reading::take(&device)?;
     ensure!(
         info.role != ioctl::Role::FIRST.0,
         "a kernel is loaded already; `baton status` shows it, `baton unload` removes it"
@@ -90,6 +92,15 @@ pub fn run(options: &Options) -> Result<()> {
     say(&format!("memory {:#x}-{:#x}", range.start, range.end));
     cpus.set_online(cpu.number, false)?;
     say(&format!("CPU {} (APIC ID {})", cpu.number, cpu.apic_id));
+
+    let believed = info.tsc_khz;
+    info.tsc_khz = clock.khz_until(&tsc::Reading::take(&device)?, believed);
+    if info.tsc_khz != believed {
+        say(&format!(
+            "the time stamp counter runs at {} kHz; this kernel believes {believed} kHz",
+            info.tsc_khz
+        ));
+    }
 
     let job = Job {
         device: &device,
