@@ -8,6 +8,13 @@
 #include <linux/uio.h>
 #include <linux/version.h>
 
+/* The list of who is told of a panic has had a header of its own since 5.14. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#else
+#include <linux/kernel.h>
+#endif
+
 /* Until 6.1 the direction of an iterator is named after the system call. */
 #ifndef ITER_SOURCE
 #define ITER_SOURCE WRITE

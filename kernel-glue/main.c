@@ -295,4 +295,6 @@ static void __exit baton_exit(void)
 module_init(baton_init);
 module_exit(baton_exit);
 MODULE_LICENSE("GPL");
+/* For `baton check`, which reads it in the file: no other version can attach to its region. */
+MODULE_INFO(baton_abi, __stringify(BATON_ABI_VERSION));
 MODULE_DESCRIPTION("Kernel update without a reboot");

@@ -47,6 +47,27 @@ static int baton_notice_restart(struct notifier_block *nb, unsigned long action,
 		asm volatile("hlt" : : : "memory");
 }
 
+/*
+ * A panic of this kernel before the takeover is said to the 1st OS, which refuses the update then.
+ * The message is cut to the field, of which the last byte stays zero.
+ */
+static int baton_notice_panic(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct baton_control_page *control = baton_control(baton_in.region.va);
+
+	if (READ_ONCE(baton_committed))
+		return NOTIFY_DONE;
+	scnprintf((char *)control->message, sizeof(control->message), "kernel panic: %s",
+		  data ? (const char *)data : "");
+	WRITE_ONCE(control->reason, BATON_REASON_OTHER);
+	smp_store_release(&control->second_state, BATON_SECOND_FAILED);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block baton_panic_block = {
+	.notifier_call = baton_notice_panic,
+};
+
 static struct notifier_block baton_restart_block = {
 	.notifier_call = baton_notice_restart,
 	.priority = 255,
@@ -78,12 +99,22 @@ int baton_notice_init(void)
 		return err;
 	err = register_restart_handler(&baton_restart_block);
 	if (err)
-		unregister_nmi_handler(NMI_LOCAL, BATON_NMI_NAME);
+		goto out_nmi;
+	err = atomic_notifier_chain_register(&panic_notifier_list, &baton_panic_block);
+	if (err)
+		goto out_restart;
+	return 0;
+
+out_restart:
+	unregister_restart_handler(&baton_restart_block);
+out_nmi:
+	unregister_nmi_handler(NMI_LOCAL, BATON_NMI_NAME);
 	return err;
 }
 
 void baton_notice_exit(void)
 {
+	atomic_notifier_chain_unregister(&panic_notifier_list, &baton_panic_block);
 	unregister_restart_handler(&baton_restart_block);
 	unregister_nmi_handler(NMI_LOCAL, BATON_NMI_NAME);
 	irq_work_sync(&baton_notice_work);

@@ -29,6 +29,7 @@ mod types;
 use crate::device::Device;
 use crate::exit;
 use crate::iomem;
+use crate::memory_blocks::reserved_at_boot;
 use crate::network::{Roots, Snapshot};
 use crate::region::Region;
 use crate::system::SystemSnapshot;
@@ -235,12 +236,22 @@ fn memory_points(roots: &Roots, options: &Options) -> Vec<Point> {
         Ok(map) => map,
         Err(error) => return vec![Point::unknown("memory", &error)],
     };
-    vec![
-        memory::partition(&roots.sys, &command_line, &map, options.memory),
-        memory::available(&read("meminfo"), options.memory),
-        memory::low(&map, &command_line),
-        firmware::pci_configuration(&map),
-    ]
+    let mut points = vec![memory::partition(
+        &roots.sys,
+        &command_line,
+        &map,
+        options.memory,
+    )];
+    // What was reserved at boot is missed by nobody.
+    if !matches!(
+        reserved_at_boot(&command_line, &map, options.memory),
+        Ok(Some(_))
+    ) {
+        points.push(memory::available(&read("meminfo"), options.memory));
+    }
+    points.push(memory::low(&map, &command_line));
+    points.push(firmware::pci_configuration(&map));
+    points
 }
 
 fn system_points(roots: &Roots) -> Vec<Point> {

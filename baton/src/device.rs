@@ -5,6 +5,7 @@ use anyhow::{bail, Context, Result};
 use handoff_abi::ioctl::{self, Request};
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -43,6 +44,32 @@ impl Device {
             );
         }
         Ok(device)
+    }
+
+    /// Makes this the only command that changes anything, until it ends, however it ends. Looking
+    /// (`status`, `report`, `log`) needs no lock.
+    ///
+    /// # Errors
+    /// Another one is at work; it is named.
+    pub fn lock(&self) -> Result<()> {
+        use rustix::fs::{flock, FlockOperation};
+        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let inode = self.file.metadata().map(|file| file.ino()).unwrap_or(0);
+                let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+                let who = lock_holder(&locks, inode).map_or_else(String::new, |pid| {
+                    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                    format!(" (process {pid}: {})", line.trim())
+                });
+                bail!(
+                    "another baton command is at work{who}; wait until it has ended, or end it \
+                     (Ctrl-C, kill)"
+                )
+            }
+            Err(error) => Err(error).with_context(|| format!("locking {PATH}")),
+        }
     }
 
     /// What the module knows of this kernel and machine.
@@ -108,6 +135,19 @@ impl Device {
         let base = NonNull::new(pointer.cast()).context("mmap returned null")?;
         Ok(Memory { base, len })
     }
+}
+
+/// The process that holds a `flock` of the file `inode`, by the text of `/proc/locks`
+/// (`fs/locks.c`): `1: FLOCK  ADVISORY  WRITE 123 00:06:1034 0 EOF`.
+fn lock_holder(locks: &str, inode: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, file, ..] = words.as_slice() else {
+            return None;
+        };
+        let is_it = file.rsplit(':').next()?.parse() == Ok(inode);
+        pid.parse().ok().filter(|_| is_it)
+    })
 }
 
 /// `EXT4_IOC_CHECKPOINT` (`include/uapi/linux/ext4.h`, since 5.15): `_IOW('f', 43, __u32)`.
@@ -209,6 +249,14 @@ impl Drop for Memory {
     }
 }
 
+#[cfg(test)]
+impl Device {
+    /// A file that stands for physical memory from address 0 on; it answers no request.
+    pub(crate) fn over(file: File) -> Self {
+        Self { file }
+    }
+}
+
 /// `FromZeros::new_zeroed` under a name that does not need the trait in scope.
 trait NewZeroed: Sized {
     fn new_zeroed_value() -> Self;
@@ -217,5 +265,40 @@ trait NewZeroed: Sized {
 impl<T: FromBytes> NewZeroed for T {
     fn new_zeroed_value() -> Self {
         T::new_zeroed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_command_holds_the_lock() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || {
+            let mut options = OpenOptions::new();
+            Device::over(options.read(true).write(true).open(file.path()).unwrap())
+        };
+        let (first, second) = (open(), open());
+        first.lock().unwrap();
+        let refused = second.lock().unwrap_err().to_string();
+        let us = format!("process {}:", std::process::id());
+        assert!(
+            refused.contains("at work") && refused.contains(&us),
+            "{refused}"
+        );
+        drop(first);
+        second.lock().unwrap();
+    }
+
+    #[test]
+    fn the_holder_is_the_one_that_has_the_file() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 00:06:34 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 00:06:1034 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 9 00:06:34 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 10 00:06:34 0 EOF\n";
+        assert_eq!(lock_holder(locks, 34), Some(10));
+        assert_eq!(lock_holder(locks, 35), None);
+        assert_eq!(lock_holder("x\n\n", 34), None);
     }
 }

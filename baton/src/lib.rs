@@ -18,6 +18,7 @@ pub mod cpus;
 pub mod describe;
 pub mod device;
 pub mod exit;
+pub mod inheritance;
 pub mod initramfs;
 pub mod iomem;
 pub mod load;

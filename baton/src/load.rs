@@ -18,18 +18,19 @@ use crate::tsc;
 use anyhow::{bail, ensure, Context, Result};
 use drivers::build_initramfs;
 use handoff_abi::filesystem::FilesystemFlags;
-use handoff_abi::ioctl::{self, InfoArgs};
+use handoff_abi::ioctl::{self, InfoArgs, RangeArgs};
 use handoff_abi::machine::MachinePage;
 use handoff_abi::region;
 use handoff_abi::status::SecondState;
 use job::Job;
 use resources::{choose_cpu, take_memory};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How long a kernel may take from its first instruction to READY.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+use zerocopy::FromZeros;
 
 /// What `baton load` was asked for.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Options {
     pub append: String,
     /// The 2nd OS's `baton.ko`, if it is not in its module tree.
     pub module: Option<PathBuf>,
+    /// How long it may take from its first instruction to READY.
+    pub boot: Duration,
 }
 
 /// Boots it, and returns when it is ready.
@@ -53,6 +56,10 @@ pub struct Options {
 /// # Errors
 /// In words for the operator. The machine is then as it was.
 pub fn run(options: &Options) -> Result<()> {
+    // Before anything is looked at, for another command at work is seen in all of it. The module
+    // may not be loaded yet; then there is none.
+    let early = Device::open().ok();
+    early.as_ref().map_or(Ok(()), Device::lock)?;
     check::gate(&check::run(&check::Options {
         kernel: Some(options.kernel.clone()),
         module: options.module.clone(),
@@ -60,13 +67,23 @@ pub fn run(options: &Options) -> Result<()> {
         cpu: options.cpu,
     }))?;
     module_file::ensure_loaded()?;
-    let device = Device::open()?;
+    let device = match early {
+        Some(device) => device,
+        None => {
+            let device = Device::open()?;
+            device.lock()?;
+            device
+        }
+    };
     let mut info = device.info()?;
     let clock = tsc::Reading::take(&device)?;
     ensure!(
         info.role != ioctl::Role::FIRST.0,
         "a kernel is loaded already; `baton status` shows it, `baton unload` removes it"
     );
+    let interrupt = Interrupt::watch()?;
+    // What a load that was killed had claimed: nobody else can have, under the lock.
+    device.request(&ioctl::RELEASE, &mut RangeArgs::new_zeroed())?;
     let kernel = std::fs::read(&options.kernel)
         .with_context(|| format!("reading {}", options.kernel.display()))?;
     let image = bzimage::parse(&kernel).with_context(|| format!("{}", options.kernel.display()))?;
@@ -81,6 +98,7 @@ pub fn run(options: &Options) -> Result<()> {
     );
     let initrd = build_initramfs(options, &image, &filesystems)?;
     say(&format!("initramfs of {} KiB", initrd.len() / 1024));
+    resources::ensure_fits(options.memory, &image, initrd.len())?;
 
     let inherited = inherited_machine(&device, &info)?;
     let cpus = Cpus::new(Path::new("/sys"));
@@ -88,6 +106,7 @@ pub fn run(options: &Options) -> Result<()> {
     let memory_map = iomem::parse(&std::fs::read_to_string("/proc/iomem")?)?;
     let blocks = Blocks::new(Path::new("/sys"));
     let memory = take_memory(options.memory, &memory_map, &blocks)?;
+    interrupt.check()?;
     let range = memory.range();
     say(&format!("memory {:#x}-{:#x}", range.start, range.end));
     cpus.set_online(cpu.number, false)?;
@@ -121,7 +140,7 @@ pub fn run(options: &Options) -> Result<()> {
     )?;
     let result = job
         .prepare(range, cpu, &machine, &filesystems, &options.append)
-        .and_then(|region| wait_ready(&region));
+        .and_then(|region| wait_ready(&region, options.boot, &interrupt));
     if let Err(error) = result {
         job.give_back();
         if let Err(second) = cpus.set_online(cpu.number, true) {
@@ -161,7 +180,7 @@ fn generation(device: &Device, info: &InfoArgs) -> Result<u64> {
 }
 
 /// Waits until the 2nd OS says that it is ready, and shows how far it is.
-fn wait_ready(region: &Region) -> Result<()> {
+fn wait_ready(region: &Region, limit: Duration, interrupt: &Interrupt) -> Result<()> {
     let start = Instant::now();
     let mut shown = SecondState::NONE;
     loop {
@@ -179,14 +198,50 @@ fn wait_ready(region: &Region) -> Result<()> {
             SecondState::FAILED => bail!("the new kernel gave up: {}", region.failure()?.1),
             _ => {}
         }
-        if start.elapsed() > BOOT_LIMIT {
-            bail!(
-                "the new kernel is not ready after {} s; its last messages:\n{}",
-                BOOT_LIMIT.as_secs(),
-                String::from_utf8_lossy(&region.ring(region::CONSOLE)?)
-            );
+        if start.elapsed() > limit {
+            bail!(not_ready(limit, &region.ring(region::CONSOLE)?));
         }
+        interrupt.check()?;
         // The 2nd OS cannot interrupt this one: looking now and then is all there is.
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What is said of a kernel that does not come up.
+fn not_ready(limit: Duration, console: &[u8]) -> String {
+    let seconds = limit.as_secs();
+    let text = String::from_utf8_lossy(console);
+    match text.trim() {
+        "" => format!(
+            "the new kernel is not ready after {seconds} s and said nothing; to see its messages, \
+             give it a console that this kernel does not use (--append console=ttyS1,115200), or \
+             more time (--boot-timeout)"
+        ),
+        text => format!(
+            "the new kernel is not ready after {seconds} s (--boot-timeout allows more); its \
+             messages:\n{text}"
+        ),
+    }
+}
+
+/// The operator's or the system's wish that this ends.
+struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on the usual signals end this process only where everything can be taken back.
+    fn watch() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag)).context("signals")?;
+        }
+        Ok(Self(flag))
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(
+            !self.0.load(Ordering::Relaxed),
+            "interrupted; everything was taken back"
+        );
+        Ok(())
     }
 }

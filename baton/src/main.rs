@@ -52,6 +52,9 @@ enum Command {
         /// Its baton.ko, if that is not in its module tree
         #[arg(long)]
         module: Option<PathBuf>,
+        /// Seconds that it may take from its first instruction until it is ready
+        #[arg(long, default_value_t = 120)]
+        boot_timeout: u64,
     },
     /// Hand the machine over to the kernel that waits beside this one
     Update {
@@ -154,6 +157,7 @@ fn run(command: Command) -> Result<()> {
             cpu,
             append,
             module,
+            boot_timeout,
         } => {
             let initrd = (initrd != "auto").then(|| PathBuf::from(initrd));
             load::run(&load::Options {
@@ -163,6 +167,7 @@ fn run(command: Command) -> Result<()> {
                 cpu,
                 append,
                 module,
+                boot: Duration::from_secs(boot_timeout),
             })
         }
         Command::Update {

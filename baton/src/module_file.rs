@@ -45,7 +45,11 @@ pub fn ensure_loaded() -> Result<()> {
             root.display()
         );
     };
-    load(&modules::read(&path)?, c"").with_context(|| format!("loading {}", path.display()))
+    match load(&modules::read(&path)?, c"") {
+        // Another command was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.with_context(|| format!("loading {}", path.display())),
+    }
 }
 
 /// Loads a module from its bytes, which are not compressed.

@@ -63,6 +63,18 @@ impl Region {
         Ok(value)
     }
 
+    /// CRC-32 of the first `len` bytes of a section.
+    ///
+    /// # Errors
+    /// The section is not that long.
+    pub fn checksum(&self, place: Place, len: usize) -> Result<u32> {
+        let mut bytes = vec![0; len];
+        self.section(place)?.snapshot_into(0, &mut bytes)?;
+        let mut crc = flate2::Crc::new();
+        crc.update(&bytes);
+        Ok(crc.sum())
+    }
+
     /// The region's first page.
     ///
     /// # Errors
@@ -177,6 +189,11 @@ impl Region {
         if length == 0 {
             return Ok(None);
         }
+        ensure!(
+            header.reserved.iter().all(|&byte| byte == 0),
+            "the {} is corrupt: a reserved field is not zero",
+            place.name
+        );
         ensure!(
             length <= place.size - BLOB,
             "the {} is longer than its place",

@@ -3,6 +3,7 @@
 use crate::aftermath;
 use crate::agent::{log, set_standard_streams};
 use crate::device::{poll_serial_port, Device};
+use crate::inheritance::Inheritance;
 use crate::network::{Restorer, Roots, Settings, Snapshot};
 use crate::region::{text_of, Region};
 use crate::system::{
@@ -78,18 +79,14 @@ impl<'a> Takeover<'a> {
         settings: &'a Settings,
         command_line: &str,
     ) -> Result<Self> {
-        let blob = |place| -> Result<Vec<u8>> {
-            region
-                .read_blob(place)?
-                .with_context(|| format!("there is no {}", place.name))
-        };
+        let left = Inheritance::read(region)?;
         Ok(Self {
             device,
             region,
             settings,
-            system: SystemSnapshot::from_bytes(&blob(region::SYSTEM)?)?,
-            network: Snapshot::from_bytes(&blob(region::NETWORK)?)?,
-            filesystems: region.read(region::FILESYSTEMS)?,
+            system: left.system,
+            network: left.network,
+            filesystems: left.filesystems,
             migrate: !command_line
                 .split_whitespace()
                 .any(|word| word == MIGRATE_OFF),

@@ -15,8 +15,12 @@ use zerocopy::FromZeros;
 /// There is none, or an update is under way; or a memory block or the CPU stays offline, by name.
 pub fn run() -> Result<()> {
     let device = Device::open()?;
+    device.lock()?;
     let info = device.info()?;
-    ensure!(info.role == Role::FIRST.0, "no kernel is loaded");
+    ensure!(
+        info.role == Role::FIRST.0,
+        "no kernel is loaded, so there is nothing to unload; `baton status` shows what there is"
+    );
     let region = Region::map(&device, info.region)?;
     let state = region.stop_word()?.state;
     ensure!(

@@ -3,6 +3,7 @@
 use crate::describe;
 use crate::device::{checkpoint_journal, Device};
 use crate::exit;
+use crate::inheritance;
 use crate::network::{Snapshot, Watcher};
 use crate::region::Region;
 use crate::system::SystemSnapshot;
@@ -37,6 +38,7 @@ pub struct Limits {
 /// In words for the operator; this kernel and everything on it go on.
 pub fn run(limits: &Limits) -> Result<()> {
     let device = Device::open()?;
+    device.lock()?;
     let info = device.info()?;
     ensure!(
         info.role == ioctl::Role::FIRST.0,
@@ -46,15 +48,17 @@ pub fn run(limits: &Limits) -> Result<()> {
     let state = region.second_state()?;
     ensure!(
         state == SecondState::READY,
-        "the 2nd OS is not ready: {}",
-        state.text().unwrap_or("unknown state")
+        "the 2nd OS is not ready: {}; `baton unload`, and load it again",
+        not_ready(state, &region.failure()?.1)
     );
+    // What an earlier update failed of is not this one's reason.
+    region.set_failure(Reason::NONE, "")?;
     let generation = region.header()?.header.generation;
     let system = SystemSnapshot::take()?;
     let filesystems = describe::filesystems(&device, &system)?;
     let page = describe::filesystem_page(&filesystems, generation)?;
     region.section(region::FILESYSTEMS)?.publish(0, &*page)?;
-    region.write_blob(region::SYSTEM, generation, &system.to_bytes()?)?;
+    inheritance::leave(&region, generation, &system.to_bytes()?)?;
     let mut args = StopArgs::new_zeroed();
     args.quiesce_ms = millis(limits.quiesce)?;
     args.park_ms = millis(limits.park)?;
@@ -95,6 +99,15 @@ fn snapshot_network(region: &Region, generation: u64) -> Result<()> {
         }
     }
     bail!("the network's configuration keeps changing; try again")
+}
+
+/// What it is instead, and why.
+fn not_ready(state: SecondState, failure: &str) -> String {
+    let text = state.text().unwrap_or("in an unknown state");
+    match failure {
+        "" => text.to_owned(),
+        _ => format!("{text} ({failure})"),
+    }
 }
 
 fn millis(duration: Duration) -> Result<u32> {

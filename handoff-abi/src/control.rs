@@ -104,7 +104,8 @@ abi_struct! {
         /// CR3 of the 1st OS's kernel page table at the stop. Writer: 1st OS, before `STOPPED`.
         pub first_cr3: u64, @ 104;
         /// The failure in words, NUL-terminated UTF-8. Writer: 2nd OS, before `second_state`
-        /// becomes `FAILED` or the stop word `ABORTED`.
+        /// becomes `FAILED` or the stop word `ABORTED`; emptied by the 1st OS when an update
+        /// begins.
         pub message: [u8; 256], @ 112;
         /// Written as zero.
         pub reserved: [u8; 3728], @ 368;

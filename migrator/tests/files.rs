@@ -14,7 +14,9 @@ use common::sink::Recorder;
 use handoff_abi::descriptor::{ConstantId, MemberId};
 use migrator::address::ForeignVa;
 use migrator::budget::Budget;
-use migrator::files::{find_inode, inspect_inode, Reason, SinkError};
+use migrator::files::{
+    find_inode, inspect_inode, FileInfo, FileSummary, LostFile, Reason, Segment, Sink, SinkError,
+};
 
 const UP: ConstantId = ConstantId::PG_UPTODATE;
 const D: &[ConstantId] = &[UP, ConstantId::PG_DIRTY];
@@ -197,6 +199,62 @@ fn an_error_of_the_sink_loses_one_file() {
     assert_eq!(sink.lost[0].2, Reason::Sink(SinkError(28)));
     assert_eq!(sink.lost[1].2, Reason::Sink(SinkError(5)));
     assert!(sink.files[&7].summary.is_some());
+}
+
+/// A disk that takes so many bytes and no more.
+#[derive(Default)]
+struct FullDisk {
+    room: u64,
+    written: Vec<u64>,
+    lost: Vec<(u64, Vec<u8>, Reason)>,
+    open: u64,
+}
+
+impl Sink for FullDisk {
+    fn begin_file(&mut self, file: &FileInfo<'_>) -> Result<(), SinkError> {
+        self.open = file.ino;
+        Ok(())
+    }
+
+    fn write(&mut self, _: u64, segments: &[Segment]) -> Result<(), SinkError> {
+        let bytes = segments.iter().map(|segment| u64::from(segment.len)).sum();
+        self.room = self.room.checked_sub(bytes).ok_or(SinkError(28))?;
+        Ok(())
+    }
+
+    fn end_file(&mut self, _: &FileSummary) -> Result<(), SinkError> {
+        self.written.push(self.open);
+        Ok(())
+    }
+
+    fn lost(&mut self, file: &LostFile<'_>, reason: Reason) {
+        let path = file.path.as_bytes().to_vec();
+        self.lost.push((file.ino.unwrap_or(0), path, reason));
+    }
+}
+
+#[test]
+fn on_a_full_disk_each_file_that_does_not_fit_is_named_and_the_others_go_on() {
+    let mut w = World::new(2);
+    for ino in 5..9 {
+        // The second is too large for what the first leaves; those after it are not.
+        let pages = if ino == 6 { 40 } else { 2 };
+        let list: Vec<_> = (0..pages).map(|i| (i, D, DIRTY)).collect();
+        let inode = w.file(ino, 1 << 20, &list);
+        w.name(inode, w.root, format!("file{ino}").as_bytes());
+    }
+    let mut sink = FullDisk {
+        room: 20 * 4096,
+        ..FullDisk::default()
+    };
+    let summary = w.migrate_into(&mut sink, false).unwrap();
+    assert_eq!((summary.files, summary.lost), (3, 1));
+    assert_eq!(sink.written, [5, 7, 8]);
+    let [(ino, path, reason)] = sink.lost.as_slice() else {
+        panic!("{:?}", sink.lost);
+    };
+    assert_eq!((*ino, *reason), (6, Reason::Sink(SinkError(28))));
+    assert_eq!(path, b"/file6");
 }
 
 #[test]

@@ -113,7 +113,21 @@ pub fn module(lib: &Path, release: &str, given: Option<&Path>) -> Point {
         );
     };
     match modules::read(&path) {
-        Ok(bytes) if is_for(&bytes, release) => Point::ok(TOPIC, path.display().to_string()),
+        Ok(bytes) if is_for(&bytes, release) => match abi_of(&bytes) {
+            Some(handoff_abi::ABI_VERSION) => Point::ok(TOPIC, path.display().to_string()),
+            other => Point::fail(
+                TOPIC,
+                format!(
+                    "{} speaks {} of the handoff ABI, this command version {}",
+                    path.display(),
+                    other.map_or("no known version".to_owned(), |abi| format!(
+                        "version {abi}"
+                    )),
+                    handoff_abi::ABI_VERSION
+                ),
+                format!("install both from one build: dkms autoinstall -k {release}"),
+            ),
+        },
         Ok(_) => Point::fail(
             TOPIC,
             format!("{} is not for {release}", path.display()),
@@ -129,6 +143,22 @@ fn is_for(module: &[u8], release: &str) -> bool {
     module
         .windows(wanted.len())
         .any(|window| window == wanted.as_bytes())
+}
+
+/// The version that the module's `modinfo` gives (`MODULE_INFO` in `kernel-glue/main.c`): an
+/// integer as C writes it.
+fn abi_of(module: &[u8]) -> Option<u32> {
+    const KEY: &[u8] = b"\0baton_abi=";
+    let at = module.windows(KEY.len()).position(|window| window == KEY)?;
+    let text = module
+        .get(at + KEY.len()..)?
+        .split(|&byte| byte == 0)
+        .next()?;
+    std::str::from_utf8(text)
+        .ok()?
+        .trim_end_matches('u')
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -163,8 +193,20 @@ mod tests {
         let lib = lib();
         let verdict = |release| module(lib.path(), release, None).verdict;
         assert_eq!(verdict("6.1"), Verdict::Fail);
-        lib.file("6.1/extra/baton.ko", "\x7fELF\0vermagic=6.1 SMP\0");
+        let build = |abi| format!("\x7fELF\0vermagic=6.1 SMP\0baton_abi={abi}\0");
+        let ours = handoff_abi::ABI_VERSION;
+        lib.file("6.1/extra/baton.ko", &build(format!("{ours}u")));
         assert_eq!(verdict("6.1"), Verdict::Ok);
+        for other in [format!("{}u", ours + 1), String::new(), "x".to_owned()] {
+            lib.file("6.1/extra/baton.ko", &build(other));
+            assert_eq!(verdict("6.1"), Verdict::Fail);
+        }
+        lib.file("6.1/extra/baton.ko", "\x7fELF\0vermagic=6.1 SMP\0");
+        assert_eq!(
+            verdict("6.1"),
+            Verdict::Fail,
+            "a build before there was a version"
+        );
         lib.file("6.1/extra/baton.ko", "\x7fELF\0vermagic=6.12 SMP\0");
         assert_eq!(verdict("6.1"), Verdict::Fail);
     }

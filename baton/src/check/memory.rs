@@ -85,11 +85,15 @@ fn from_blocks(blocks: &[Block], block_size: u64, size: u64) -> Point {
 /// Whether the rest of the machine could do without it, by the text of `/proc/meminfo`.
 pub fn available(meminfo: &str, size: u64) -> Point {
     const TOPIC: &str = "free memory";
-    let kib = meminfo.lines().find_map(|line| {
-        let rest = line.strip_prefix("MemAvailable:")?;
-        rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    });
-    let Some(bytes) = kib.and_then(|kib| kib.checked_mul(1024)) else {
+    let bytes = |name: &str| {
+        let kib = meminfo.lines().find_map(|line| {
+            let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+            rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
+        kib.and_then(|kib| kib.checked_mul(1024))
+    };
+    let swap = bytes("SwapFree").unwrap_or(0);
+    let Some(bytes) = bytes("MemAvailable") else {
         return Point::warn(
             TOPIC,
             "the kernel does not say how much is available",
@@ -97,6 +101,14 @@ pub fn available(meminfo: &str, size: u64) -> Point {
         );
     };
     let found = format!("{} MiB available, {} MiB wanted", bytes >> 20, size >> 20);
+    // To try nevertheless could only drive the kernel to kill processes for their memory.
+    if bytes.saturating_add(swap) < size {
+        return Point::fail(
+            TOPIC,
+            found,
+            "free some, ask for less (--memory), or reserve it at boot: memmap=SIZE$ADDRESS",
+        );
+    }
     // Moving pages away takes some room besides.
     if bytes < size.saturating_add(size / 8) {
         return Point::warn(
@@ -186,10 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn scarce_memory_is_a_warning_only() {
+    fn scarce_memory_is_a_warning_and_too_little_a_refusal() {
         let text = "MemTotal: 3000000 kB\nMemAvailable:    2000000 kB\n";
         assert_eq!(available(text, 512 << 20).verdict, Verdict::Ok);
-        assert_eq!(available(text, 2 << 30).verdict, Verdict::Warn);
+        assert_eq!(available(text, 1900 << 20).verdict, Verdict::Warn);
+        assert_eq!(available(text, 2 << 30).verdict, Verdict::Fail);
+        let swap = format!("{text}SwapTotal: 900000 kB\nSwapFree: 800000 kB\n");
+        assert_eq!(available(&swap, 2 << 30).verdict, Verdict::Warn);
         assert_eq!(available("", 1).verdict, Verdict::Warn);
     }
 

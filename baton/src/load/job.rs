@@ -5,6 +5,7 @@ use super::say;
 use crate::bzimage::BzImage;
 use crate::describe::{self, OpenFilesystem};
 use crate::device::Device;
+use crate::inheritance;
 use crate::iomem;
 use crate::region::{field, text_of, Region};
 use anyhow::{bail, ensure, Context, Result};
@@ -69,6 +70,7 @@ impl Job<'_> {
         self.write_region(&mut image, &layout, machine, filesystems, cpu)?;
         drop((partition, low));
         let region = Region::map(self.device, layout.region)?;
+        inheritance::seal(&region, machine.header.generation)?;
         self.start(&layout, cpu)?;
         self.self_test(filesystems)?;
         Ok(region)

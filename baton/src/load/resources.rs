@@ -1,6 +1,7 @@
 //! The memory and the CPU that this kernel gives away.
 
 use super::{say, Options};
+use crate::bzimage::BzImage;
 use crate::cpus::Cpus;
 use crate::iomem;
 use crate::memory_blocks::{reserved_at_boot, Blocks, Carve, Carved};
@@ -8,7 +9,7 @@ use crate::sysfs::Kernel;
 use anyhow::{ensure, Context, Result};
 use handoff_abi::ioctl::InfoArgs;
 use handoff_abi::machine::MachinePage;
-use partition::layout::FIRMWARE_SIZE;
+use partition::layout::{Layout, FIRMWARE_SIZE, LOW_SIZE};
 use std::ops::Range;
 
 /// The partition's memory: blocks taken offline, or a range reserved at boot.
@@ -45,6 +46,24 @@ pub(super) fn take_memory<'a>(
     }
     say(&format!("taking {} MiB from this kernel", size >> 20));
     Ok(Memory::Blocks(blocks.carve(&Carve::of(size))?))
+}
+
+/// Whether kernel and initramfs find room in `size` bytes, before anything is taken from this
+/// kernel. The addresses, which nobody knows yet, are the worst that there can be.
+pub(super) fn ensure_fits(size: u64, image: &BzImage, initrd: usize) -> Result<()> {
+    let size = size.next_multiple_of(FIRMWARE_SIZE);
+    let (base, low) = (FIRMWARE_SIZE, LOW_SIZE);
+    let initrd = u64::try_from(initrd)?;
+    Layout::new(
+        base,
+        size,
+        low,
+        image.kernel_alignment,
+        image.init_size,
+        initrd,
+    )
+    .map(drop)
+    .with_context(|| format!("kernel {}", image.release))
 }
 
 /// A CPU by this kernel's number and its APIC ID.

@@ -7,7 +7,7 @@ use handoff_abi::filesystem::FilesystemEntry;
 use migrator::budget::Budget;
 use migrator::descriptor::Descriptor;
 use migrator::error::Error;
-use migrator::files::{migrate_files, Summary};
+use migrator::files::{migrate_files, Sink, Summary};
 use migrator::view::View;
 use zerocopy::FromZeros;
 
@@ -302,7 +302,7 @@ impl World {
         f(&View::new(&self.memory, descriptor))
     }
 
-    pub fn migrate_into(&self, sink: &mut Recorder, tids: bool) -> Result<Summary, Error> {
+    pub fn migrate_into(&self, sink: &mut impl Sink, tids: bool) -> Result<Summary, Error> {
         self.view(|view| {
             let budget = Budget::for_memory_of(view.descriptor());
             migrate_files(view, &self.entry(tids), sink, &budget)
