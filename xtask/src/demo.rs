@@ -25,13 +25,13 @@ use baton_guest::content::Rng;
 use crate::progress;
 
 mod findings;
-mod hardware;
-mod machine;
-mod observe;
+pub mod hardware;
+pub mod machine;
+pub mod observe;
 mod outcome;
 pub mod plain;
 mod scenario;
-mod setup;
+pub mod setup;
 mod takeover;
 
 use hardware::Hardware;

@@ -11,7 +11,9 @@ mod apt;
 mod bench;
 mod cache;
 mod commands;
+mod cycles;
 mod demo;
+mod faults;
 mod fuzz;
 mod header;
 #[allow(dead_code, unused_imports)] // an interface for tests and demos, not all in use
@@ -45,8 +47,12 @@ struct Cli {
 enum Command {
     /// Measure
     Bench(bench::Args),
+    /// Load and unload a kernel many times, and look for what does not come back
+    Cycles(cycles::Args),
     /// Update a machine's kernel while it works, and check that nothing is lost
     Demo(demo::Args),
+    /// Do everything wrong that an operator can, and see it refused or survived
+    Faults(faults::Args),
     /// Give bytes that nobody vouches for to what reads them
     Fuzz(fuzz::Args),
     /// Keep the memory of stopped machines, for the migrator's tests
@@ -74,7 +80,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Cycles(args) => cycles::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Kernels(args) => commands::kernels::run(&args),

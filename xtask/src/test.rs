@@ -96,7 +96,7 @@ impl Work {
     const fn boots(&self) -> bool {
         matches!(
             self,
-            Self::Oracle { .. } | Self::Images | Self::Handover { .. }
+            Self::Oracle { .. } | Self::Faults { .. } | Self::Images | Self::Handover { .. }
         )
     }
 
@@ -111,6 +111,7 @@ impl Work {
             Self::Module { kernel } => crate::module::build_for(kernel).map(drop),
             Self::Images => crate::images::make_and_check(),
             Self::Oracle { kernel } => crate::demo::plain::run(kernel),
+            Self::Faults { from, to } => crate::faults::run(&crate::faults::Args::quick(from, to)),
             Self::Handover { from, to, control } => {
                 crate::demo::run(&crate::demo::Args::between(from, to, *control))
             }

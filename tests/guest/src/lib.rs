@@ -26,6 +26,7 @@ pub mod content;
 pub mod daemon;
 pub mod frame;
 pub mod manifest;
+pub mod mischief;
 pub mod record;
 pub mod text;
 pub mod workload;

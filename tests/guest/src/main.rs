@@ -4,7 +4,7 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use baton_guest::{daemon, manifest, workload};
+use baton_guest::{daemon, manifest, mischief, workload};
 use clap::Parser;
 
 /// Services and workload of the test machine.
@@ -24,12 +24,16 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Do what a test wants to see refused or survived.
+    #[command(subcommand)]
+    Mischief(mischief::Mischief),
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Daemon { port } => daemon::run(port).context("serve"),
         Command::Workload(options) => workload::run(&options),
+        Command::Mischief(mischief) => mischief.run(),
         Command::Manifest { dir } => {
             let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
             manifest::write(&dir, &mut out).with_context(|| format!("list {}", dir.display()))

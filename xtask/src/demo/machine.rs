@@ -16,7 +16,7 @@ use crate::vm::{Serial, Vm, VmBuilder};
 const EXEC: u16 = 7000;
 const SERVICE: u16 = 7001;
 /// The host, as the guest sees it.
-const HOST: &str = "10.0.2.2";
+pub const HOST: &str = "10.0.2.2";
 
 /// CPUs and memory of the machine before anything is taken from it.
 const CPUS: u32 = 4;

@@ -24,6 +24,11 @@ pub enum Work {
     Module { kernel: &'static str },
     /// The oracle judges a real machine rightly, without any update.
     Oracle { kernel: &'static str },
+    /// What is refused before another kernel is started.
+    Faults {
+        from: &'static str,
+        to: &'static str,
+    },
     /// The migrator reads the memory of stopped kernels rightly.
     Images,
     /// An update, with the migration or, as a control, without.
@@ -125,6 +130,14 @@ pub fn all() -> Vec<Step> {
             "oracle",
             "the oracle finds a live machine intact and a power cut's losses",
             Work::Oracle { kernel: "6.1" },
+        ),
+        step(
+            "faults",
+            "bad input is refused by name, and the machine goes on",
+            Work::Faults {
+                from: "6.1",
+                to: "7.3",
+            },
         ),
         step(
             "images",
