@@ -98,7 +98,7 @@ impl fmt::Display for Use {
 
 /// Runs the command. The last line says `PASS`, or the error is what does not come back.
 pub fn run(args: &Args) -> Result<()> {
-    let setup = Setup::prepare(&args.from, &args.to, Hardware::default())?;
+    let setup = Setup::prepare(&args.from, &[&args.to], Hardware::default())?;
     let mut stage = Stage::idle(&setup, "cycles")?;
     let before = Use::of(&stage)?;
     println!("before: {before}");

@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
-    let setup = Setup::prepare(&args.from, &args.to, Hardware::default())?;
+    let setup = Setup::prepare(&args.from, &[&args.to], Hardware::default())?;
     let mut stage = Some(Stage::set(&setup)?);
     let mut failures = Vec::new();
     for (number, fault) in faults.iter().enumerate() {

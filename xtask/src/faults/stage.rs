@@ -122,6 +122,7 @@ impl Stage {
         let folder = rustobj::workspace().join("target").join(label);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
+        let to = setup.to.first().context("no kernel to load")?;
         let mut disks = setup.fresh_disks(0)?;
         let spare = folder.join("spare.img");
         let made = File::create(&spare).and_then(|file| file.set_len(SPARE));
@@ -133,7 +134,7 @@ impl Stage {
         let stage = Self {
             machine,
             from: setup.from.release.clone(),
-            to: setup.to.release.clone(),
+            to: to.release.clone(),
             acks,
             booted,
             beside: None,
@@ -323,7 +324,7 @@ impl Stage {
             "for p in $(pidof baton-guest); do \
              grep -q workload /proc/$p/cmdline && kill -9 $p; done; true",
         )?;
-        let text = self.machine.manifest()?;
+        let text = self.machine.manifest(WORK)?;
         let report = check(&log, &Manifest::parse(&text)?, &Options::default());
         ensure!(
             report.ok(),
