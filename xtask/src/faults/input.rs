@@ -63,7 +63,7 @@ fn no_image(stage: &mut Stage) -> Result<()> {
     let load = |file: &str| stage.baton(&format!("load --kernel {file}"));
     let phrases = ["is not an x86 Linux kernel image", "give a bzImage"];
     load("/usr/bin/busybox")?.expect(2, &phrases)?;
-    load("/dev/null")?.expect(2, &["/dev/null", "the file has 0"])?;
+    load("/dev/null")?.expect(2, &["/dev/null", "an empty file"])?;
     load("/boot/vmlinuz-0")?.expect(2, &["/boot/vmlinuz-0", "No such file"])?;
     load("/boot")?.expect(2, &["/boot", "directory"])
 }
